@@ -1,0 +1,82 @@
+"""The set of leaves as one process knows it: the leaf of a point, the leaves a geometry may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.cells import Box, parent, resolution_of
+from federation.database import Connection
+from federation.queries import query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafSet:
+    """One version of the set. `states` maps cell to "live" or "splitting"; boxes are in the order of `cells`."""
+
+    version: int
+    base_resolution: int | None
+    states: Mapping[int, str]
+    cells: tuple[int, ...]
+    boxes: npt.NDArray[np.float64]
+    resolutions: tuple[int, ...] = field(default=())
+
+    def leaf_of(self, finest_cell: int) -> int | None:
+        """Where a picture with this finest cell is written: its first ancestor in the set that is not splitting."""
+        for resolution in self.resolutions:
+            cell = parent(finest_cell, resolution)
+            if self.states.get(cell) == "live":
+                return cell
+        return None
+
+    def covering(self, box: Box) -> list[int]:
+        """Every leaf that may hold a point of the box, parents that are splitting included."""
+        if not self.cells:
+            return []
+        hit = np.zeros(len(self.cells), dtype=bool)
+        for part in box.parts():
+            hit |= self._meets(part)
+        return [self.cells[index] for index in np.flatnonzero(hit)]
+
+    def _meets(self, box: Box) -> npt.NDArray[np.bool_]:
+        west, south, east, north = self.boxes.T
+        across = west > east
+        in_longitude = np.where(
+            across, (west <= box.east) | (east >= box.west), (west <= box.east) & (east >= box.west)
+        )
+        meets: npt.NDArray[np.bool_] = in_longitude & (south <= box.north) & (north >= box.south)
+        return meets
+
+    def standing_for(self, cells: Iterable[int]) -> list[int]:
+        """Leaves that hold now what these cells held when they were leaves: themselves, or what they split into."""
+        found: set[int] = set()
+        for cell in cells:
+            resolution = resolution_of(cell)
+            if cell in self.states:
+                found.add(cell)
+            if self.states.get(cell) != "live":
+                found.update(
+                    leaf for leaf in self.cells if resolution_of(leaf) > resolution and parent(leaf, resolution) == cell
+                )
+        return sorted(found)
+
+
+async def load_leaves(connection: Connection) -> LeafSet:
+    """Read the set; one statement, so one snapshot."""
+    rows = await connection.fetch(query("read_leaves"))
+    head = rows[0]
+    leaves = [row for row in rows if row["cell"] is not None]
+    return LeafSet(
+        version=head["version"],
+        base_resolution=head["base_resolution"],
+        states=MappingProxyType({row["cell"]: row["state"] for row in leaves}),
+        cells=tuple(row["cell"] for row in leaves),
+        boxes=np.array(
+            [(row["west"], row["south"], row["east"], row["north"]) for row in leaves], dtype=np.float64
+        ).reshape(-1, 4),
+        resolutions=tuple(sorted({resolution_of(row["cell"]) for row in leaves})),
+    )

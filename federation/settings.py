@@ -1,0 +1,125 @@
+"""Settings: read once from the environment (prefix PANOFED_), frozen, passed as an argument to who needs them.
+
+Every field is documented in docs/settings.md; a test holds the two together. Names carry their unit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from federation.errors import ConfigurationError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All settings. Seconds end in `_s`, metres in `_m`, bytes in `_bytes`; counts have plain names."""
+
+    model_config = SettingsConfigDict(env_prefix="PANOFED_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    # where things are
+    data_dir: Path = Path(".panofed")
+    instances_file: Path = Path("instances.yaml")
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = ""
+
+    # database
+    database_url: str = ""
+    database_read_url: str = ""
+    pg_bindir: str = ""
+    pg_port: Port = 0
+    pg_shared_buffers: str = ""
+    pg_start_timeout_s: float = Field(60.0, gt=0)
+    pg_statement_cache: int = Field(512, ge=0)
+    pool_size: int = Field(8, ge=1, le=100)
+    connect_timeout_s: float = Field(10.0, gt=0)
+    statement_timeout_s: float = Field(10.0, gt=0)
+    merge_timeout_s: float = Field(60.0, gt=0)
+
+    # index
+    leaf_base_resolution: int = Field(0, ge=0, le=2)
+    leaf_max_pictures: int = Field(2_000_000, ge=1_000)
+    leaf_check_s: float = Field(30.0, gt=0)
+    split_batch_pictures: int = Field(5_000, ge=1, le=50_000)
+    dictionary_items: int = Field(5_000, ge=100)
+    dictionary_bytes: int = Field(112_640, ge=1_024, le=1_048_576)
+    zstd_level: int = Field(9, ge=1, le=19)
+    fold_interval_s: float = Field(5.0, gt=0)
+    fold_batch_rows: int = Field(50_000, ge=1_000)
+    changes_kept_days: int = Field(30, ge=1)
+    cut_gap_m: float = Field(75.0, gt=0)
+
+    # harvest
+    cadence_s: float = Field(45.0, gt=0)
+    overlap_s: float = Field(3_600.0, ge=900)
+    page_sequences: int = Field(1_000, ge=1, le=1_000)
+    page_pictures: int = Field(1_000, ge=1, le=10_000)
+    batch_pictures: int = Field(3_000, ge=1, le=50_000)
+    sequence_pictures_max: int = Field(1_000_000, ge=1)
+    item_bytes_max: int = Field(2_000_000, ge=10_000)
+    instance_concurrency: int = Field(2, ge=1, le=32)
+    instance_requests_per_s: float = Field(10.0, ge=0)
+    retry_first_s: float = Field(60.0, gt=0)
+    retry_last_s: float = Field(86_400.0, gt=0)
+    quarantine_kept_days: int = Field(30, ge=1)
+    quarantine_body_bytes: int = Field(4_096, ge=0)
+    brake_share: float = Field(0.20, gt=0, le=1)
+    brake_pictures: int = Field(1_000, ge=1)
+
+    # outbound
+    user_agent: str = "panofed/0.1 (+https://panoramax.fr; no contact configured)"
+    outbound_connect_timeout_s: float = Field(10.0, gt=0)
+    outbound_read_timeout_s: float = Field(60.0, gt=0)
+    outbound_total_timeout_s: float = Field(300.0, gt=0)
+    outbound_body_max_bytes: int = Field(256_000_000, ge=1_000_000)
+    outbound_attempts: int = Field(4, ge=1, le=10)
+    outbound_allow_loopback: bool = False
+    outbound_allow_http: bool = False
+    outbound_ports: tuple[int, ...] = (80, 443)
+
+    # catalog
+    workers: int = Field(2, ge=1, le=64)
+    search_limit_default: int = Field(10, ge=1)
+    search_limit_max: int = Field(10_000, ge=1)
+    collections_limit_max: int = Field(1_000, ge=1)
+    items_limit_max: int = Field(10_000, ge=1)
+    nearness_results: int = Field(1_000, ge=1, le=10_000)
+    geometry_vertices_max: int = Field(2_000, ge=4)
+    ids_max: int = Field(1_000, ge=1)
+    body_max_bytes: int = Field(1_000_000, ge=1_000)
+    large_answers_at_once: int = Field(2, ge=1)
+    catalog_title: str = "Panoramax federated catalog"
+    catalog_description: str = "Every registered Panoramax instance in one STAC API. Pictures stay on their instance."
+    log_level: str = "info"
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_trailing_slash(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url.rstrip("/")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; raises ConfigurationError naming each wrong variable and its value.
+
+    >>> load_settings(port=8081).port
+    8081
+    >>> load_settings(port=-1)
+    Traceback (most recent call last):
+    ...
+    federation.errors.ConfigurationError: PANOFED_PORT=-1: Input should be greater than or equal to 0
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = (
+            f"PANOFED_{'_'.join(str(part) for part in fault['loc']).upper()}={fault['input']}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigurationError("; ".join(problems)) from error

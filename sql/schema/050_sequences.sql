@@ -1,0 +1,41 @@
+-- Sequences (STAC collections). A row comes when the sequence is first listed and serves once it is merged.
+CREATE TABLE sequences (
+    n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id uuid NOT NULL,
+    instance smallint NOT NULL REFERENCES instances,
+    -- pending: listed, not merged yet; merged; removed: the instance deleted or hid it
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'merged', 'removed')),
+    -- the copy of its id that is shown; copies of other instances are not
+    served boolean NOT NULL DEFAULT false,
+    account integer,
+    title text NOT NULL DEFAULT '',
+    license text NOT NULL DEFAULT '',
+    created timestamptz,
+    -- the origin's; compared with <> because it can go backwards
+    updated timestamptz,
+    -- when this catalog last changed anything of it: the cursor for those who harvest us
+    indexed timestamptz NOT NULL DEFAULT now(),
+    checked_at timestamptz,
+    hash bigint NOT NULL DEFAULT 0,
+    -- computed from the served pictures, since the origin's can be stale, count hidden ones or be wrong at 180 degrees
+    pictures integer NOT NULL DEFAULT 0,
+    pictures_360 integer NOT NULL DEFAULT 0,
+    length_m double precision NOT NULL DEFAULT 0,
+    datetime_min timestamptz,
+    datetime_max timestamptz,
+    -- [west, south, east, north], west > east across the antimeridian
+    bbox double precision[],
+    -- the same as one or two boxes, for the spatial index
+    extent geometry(Geometry, 4326),
+    lines geometry(MultiLineString, 4326),
+    -- cells of the leaves its pictures are in (a leaf that has split since stands for its children)
+    cells bigint[] NOT NULL DEFAULT '{}',
+    dictionary smallint NOT NULL DEFAULT 0,
+    payload bytea,
+    UNIQUE (id, instance)
+);
+CREATE UNIQUE INDEX sequences_served ON sequences (id) WHERE served;
+CREATE INDEX sequences_extent ON sequences USING gist (extent) WHERE served;
+CREATE INDEX sequences_indexed ON sequences (indexed, id) WHERE served;
+CREATE INDEX sequences_instance ON sequences (instance, n);
+ALTER TABLE sequences ALTER COLUMN payload SET STORAGE EXTERNAL;

@@ -1,0 +1,42 @@
+-- How many served pictures there are, per cell: H3 hexagons of resolutions 3 to 11, and the 0.1 degree lattice of the
+-- v1 tiles (numbers below 7,000,000: row * 3600 + column, which no H3 index reaches). Merges only insert signed deltas;
+-- one folding job adds them up; readers sum both tables in one snapshot, so every commit is exact and no writer waits.
+CREATE TABLE count_deltas (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cell bigint NOT NULL,
+    instance smallint NOT NULL,
+    pictures integer NOT NULL,
+    pictures_360 integer NOT NULL,
+    -- latest capture day of what came; of what went, when pictures is negative
+    latest date
+);
+
+CREATE TABLE cell_counts (
+    cell bigint NOT NULL,
+    instance smallint NOT NULL,
+    pictures integer NOT NULL,
+    pictures_360 integer NOT NULL,
+    latest date,
+    -- what carried the latest day may have gone: read it again
+    latest_stale boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (cell, instance)
+) WITH (fillfactor = 90);
+
+-- The same by instance and month of upload, for statistics.
+CREATE TABLE month_deltas (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    instance smallint NOT NULL,
+    month date NOT NULL,
+    pictures integer NOT NULL,
+    pictures_360 integer NOT NULL,
+    original_bytes bigint NOT NULL
+);
+
+CREATE TABLE month_counts (
+    instance smallint NOT NULL,
+    month date NOT NULL,
+    pictures bigint NOT NULL,
+    pictures_360 bigint NOT NULL,
+    original_bytes bigint NOT NULL,
+    PRIMARY KEY (instance, month)
+);
