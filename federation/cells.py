@@ -91,6 +91,11 @@ def children(cell: int) -> list[int]:
     return list(h3.cell_to_children(cell, resolution_of(cell) + 1))
 
 
+def around(cell: int) -> list[int]:
+    """The cell and its neighbours. At the finest resolution they hold all points within 15 m of it."""
+    return list(h3.grid_disk(cell, 1))
+
+
 def cell_name(cell: int) -> str:
     """Hexadecimal, as everybody writes H3 indexes and as leaf tables are named.
 
@@ -111,11 +116,22 @@ def lattice_of(longitude: float, latitude: float) -> int:
     return row * LATTICE_COLUMNS + column
 
 
-def leaf_box(cell: int) -> Box:
+def lattice_box(number: int) -> Box:
+    """The 0.1 degree square of that number.
+
+    >>> lattice_box(0)
+    Box(west=-180.0, south=-90.0, east=-179.9, north=-89.9)
+    """
+    row, column = divmod(number, LATTICE_COLUMNS)
+    return Box(column / 10 - 180, row / 10 - 90, (column + 1) / 10 - 180, (row + 1) / 10 - 90)
+
+
+def cell_box(cell: int) -> Box:
     """A box that holds every point whose finest cell descends from `cell`.
 
     Descendants stick out of their ancestor's outline (H3 is not nested exactly), so the outline of the descendants
-    three levels down is taken, and a margin of their own edge for the levels below: what sticks out shrinks by 2.6 a level.
+    three levels down is taken, and a margin of their own edge for the levels below: what sticks out
+    shrinks by 2.6 a level.
     """
     finest = min(FINEST, resolution_of(cell) + _BOX_LEVELS)
     margin_deg = math.degrees(h3.average_hexagon_edge_length(finest, unit="km") / 6371.0)

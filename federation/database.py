@@ -103,7 +103,7 @@ def _server_settings(role: Role | None, settings: Settings) -> dict[str, str]:
         return common
     timeout_s = settings.merge_timeout_s if role is Role.WRITER else settings.statement_timeout_s
     return common | {
-        "role": role,
+        "role": role.value,
         "statement_timeout": str(int(timeout_s * 1000)),
         # a frozen process must not hold its locks: 10 s is the longest a write transaction lasts by design
         "idle_in_transaction_session_timeout": "10000",

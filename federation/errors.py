@@ -8,10 +8,12 @@ PanofedError
         DatabaseTooOld          PostgreSQL or PostGIS below the supported version
         DatabaseFull            its disk is full
         SchemaMismatch          the schema is not the one this version expects
+        QueryTooLong            a statement ran out of its time
         StaleLeaves             the leaf set changed under the caller: reload it and ask again
         RunFenced               another worker took this run over
     ClusterError                the embedded PostgreSQL cannot be made, started or stopped
         BinariesMissing         no PostgreSQL with PostGIS on this machine
+    DemoError                   the demonstration's instances cannot be made, loaded or stopped
     OriginError                 an instance did not do what its API promises
         OriginUnreachable       no connection, DNS, TLS or a timeout
         OriginRefused           it answered with a status that says no
@@ -23,6 +25,7 @@ PanofedError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -35,15 +38,19 @@ class ConfigurationError(PanofedError):
 
 
 class InstancesFileError(ConfigurationError):
-    """instances.yaml is wrong at one place.
+    """instances.yaml is wrong; its message has one line per problem, `also` holds those after the first.
 
     >>> str(InstancesFileError(Path("instances.yaml"), 12, "url", "'ftp://x' is not an http(s) address"))
     "instances.yaml:12: url: 'ftp://x' is not an http(s) address"
     """
 
-    def __init__(self, path: Path, line: int, field: str, problem: str) -> None:
-        super().__init__(f"{path}:{line}: {field}: {problem}" if field else f"{path}:{line}: {problem}")
-        self.path, self.line, self.field, self.problem = path, line, field, problem
+    def __init__(
+        self, path: Path, line: int, field: str, problem: str, also: Sequence[InstancesFileError] = ()
+    ) -> None:
+        place = f"{path}:{line}" if line else str(path)
+        said = f"{place}: {field}: {problem}" if field else f"{place}: {problem}"
+        super().__init__("\n".join([said, *map(str, also)]))
+        self.path, self.line, self.field, self.problem, self.also = path, line, field, problem, tuple(also)
 
 
 class DatabaseError(PanofedError):
@@ -66,6 +73,10 @@ class SchemaMismatch(DatabaseError):
     """The schema in the database is not the one this version works with."""
 
 
+class QueryTooLong(DatabaseError):
+    """A statement was stopped because it ran out of its time."""
+
+
 class StaleLeaves(DatabaseError):
     """The set of leaves changed: reload it and ask again."""
 
@@ -80,6 +91,10 @@ class ClusterError(PanofedError):
 
 class BinariesMissing(ClusterError):
     """No PostgreSQL server with PostGIS was found on this machine."""
+
+
+class DemoError(PanofedError):
+    """The demonstration's instances cannot be made, loaded or stopped."""
 
 
 class OriginError(PanofedError):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from federation.cells import Box, parent, resolution_of
-from federation.database import Connection
+from federation.database import Connection, Pool
 from federation.queries import query
 
 
@@ -65,7 +65,7 @@ class LeafSet:
         return sorted(found)
 
 
-async def load_leaves(connection: Connection) -> LeafSet:
+async def load_leaves(connection: Connection | Pool) -> LeafSet:
     """Read the set; one statement, so one snapshot."""
     rows = await connection.fetch(query("read_leaves"))
     head = rows[0]

@@ -1,8 +1,10 @@
 """Item JSON to stored bytes and back: the origin's own text without the links we rebuild, one zstd value.
 
-The text is two parts, separated by a record separator: the item without its links, `properties` last (so that keys can
-be added to it without parsing), and the links that are kept, joined by commas. Ids that every item repeats are one
-control character each, which no JSON text can contain: random identifiers do not compress, and the item's row has them.
+The text has three parts, separated by a record separator: the item without its links, `properties` last (so that keys
+can be added to it without parsing); the links that are kept, joined by commas; and the bytes of EXIF values that are
+lists of byte values ("48 50 51"), which are a third smaller as bytes. What the item's row knows anyway (ids, position,
+times) is one control character each in it, which no JSON text can contain: random and precise values do not compress.
+Both together took 446 bytes a picture down to 330.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import orjson
@@ -18,10 +22,16 @@ import zstandard
 
 from federation.errors import RecordRefused
 
-#: Stand for the item's id, its collection's id, and its id as a storage path.
-_ID, _COLLECTION, _PATH = b"\x01", b"\x02", b"\x03"
+#: Stand for what the row knows, in this order; tab, line feed and carriage return are legal in JSON and left out.
+_ID, _COLLECTION, _PATH, _LONGITUDE, _LATITUDE, _DATETIME, _CREATED, _UPDATED = (
+    bytes([code]) for code in (0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x0B)
+)
+#: Stands for the next list of byte values.
+_BYTES = b"\x04"
 _SEPARATOR = b"\x1e"
-_CONTROL = re.compile(rb"[\x01-\x03\x1e]")
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x1e]")
+#: A text value of eight or more numbers of up to three digits, as exiv2 prints EXIF of type "undefined".
+_BYTE_LIST = re.compile(rb'":"((?:\d{1,3} ){7,}\d{1,3})"')
 
 #: Links that are rebuilt for this catalog's own host; all others are kept as the origin wrote them.
 REBUILT_RELS = frozenset(
@@ -100,43 +110,102 @@ def with_members(json_object: bytes, added: Iterable[tuple[str, bytes]]) -> byte
     return body + (more[1:] if body == b"{" else more) + b"}"
 
 
-def shrink(document: bytes, links: bytes, identifier: str, collection: str) -> bytes:
-    """The text that is compressed: both parts, ids replaced by their control characters.
+class Known(NamedTuple):
+    """What the row of a record knows: it is left out of its text. Only `id` is known of a sequence."""
 
-    >>> shrink(b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b"", "dc0820d3-7c2b-483e-bda1-ed6b79a2118f", "c")
-    b'{"id":"\\x01"}\\x1e'
+    id: str
+    collection: str = ""
+    longitude: float | None = None
+    latitude: float | None = None
+    captured: datetime | None = None
+    created: datetime | None = None
+    updated: datetime | None = None
+
+    def texts(self) -> list[tuple[bytes, bytes]]:
+        """(marker, what it stands for): numbers in their shortest form and times in UTC, as GeoVisio does."""
+        texts = [(_ID, self.id.encode())]
+        if len(self.collection) == 36:
+            texts.append((_COLLECTION, self.collection.encode()))
+        if len(self.id) == 36:
+            texts.append((_PATH, storage_path(self.id).encode()))
+        if self.longitude is not None and self.latitude is not None:
+            texts += [(_LONGITUDE, repr(self.longitude).encode()), (_LATITUDE, repr(self.latitude).encode())]
+        for marker, when in ((_DATETIME, self.captured), (_CREATED, self.created), (_UPDATED, self.updated)):
+            if when is not None:
+                texts.append((marker, when.isoformat().encode()))
+        return texts
+
+
+def shrink(document: bytes, links: bytes, known: Known) -> bytes:
+    """The text that is compressed: what the row knows, and lists of bytes, taken out.
+
+    >>> shrink(b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b"", Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
+    b'{"id":"\\x01"}\x1e\x1e'
     """
     if _CONTROL.search(document) or _CONTROL.search(links):
         raise RecordRefused("record", "it has a control character inside a JSON text")
-    text = (document + _SEPARATOR + links).replace(identifier.encode(), _ID)
-    if len(collection) == 36:
-        text = text.replace(collection.encode(), _COLLECTION)
-    if len(identifier) == 36:
-        text = text.replace(storage_path(identifier).encode(), _PATH)
-    return text
+    lists: list[bytes] = []
+
+    def taken(match: re.Match[bytes]) -> bytes:
+        packed = _byte_list(match[1])
+        if packed is None:
+            return match[0]
+        lists.append(packed)
+        return b'":"' + _BYTES + b'"'
+
+    text = _BYTE_LIST.sub(taken, document) + _SEPARATOR + links
+    for marker, content in known.texts():
+        text = text.replace(content, marker)
+    return text + _SEPARATOR + b"".join(len(each).to_bytes(3, "big") + each for each in lists)
 
 
-def restore(text: bytes, identifier: str, collection: str) -> tuple[bytes, bytes]:
+def _byte_list(text: bytes) -> bytes | None:
+    """The bytes a text lists, None when the way back would not give the same text.
+
+    >>> _byte_list(b"48 50 51"), _byte_list(b"048 50"), _byte_list(b"1 300")
+    (b'023', None, None)
+    """
+    words = text.split(b" ")
+    numbers = [int(word) for word in words]
+    if max(numbers) > 255 or any(word[0] == 48 and len(word) > 1 for word in words):
+        return None
+    return bytes(numbers)
+
+
+def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
     """The document and its kept links, as they were before `shrink`.
 
-    >>> restore(b'{"id":"\\x01"}\\x1e', "dc0820d3-7c2b-483e-bda1-ed6b79a2118f", "c")
+    >>> restore(b'{"id":"\\x01"}\x1e\x1e', Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
     (b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b'')
     """
-    name = identifier.encode()
-    text = text.replace(_ID, name).replace(_COLLECTION, collection.encode())
-    if _PATH in text:
-        text = text.replace(_PATH, storage_path(identifier).encode())
-    document, _, links = text.partition(_SEPARATOR)
+    document, _, rest = text.partition(_SEPARATOR)
+    links, _, lists = rest.partition(_SEPARATOR)
+    for marker, content in known.texts():
+        document = document.replace(marker, content)
+        if marker in links:
+            links = links.replace(marker, content)
+    if lists:
+        document = _with_lists(document, lists)
     return document, links
 
 
-def content_hash(text: bytes) -> int:
-    """What tells a changed item: 64 bits, signed as PostgreSQL's bigint is.
+def _with_lists(document: bytes, lists: bytes) -> bytes:
+    pieces, at = document.split(_BYTES), 0
+    whole = [pieces[0]]
+    for piece in pieces[1:]:
+        end = at + 3 + int.from_bytes(lists[at : at + 3], "big")
+        whole += [" ".join(map(str, lists[at + 3 : end])).encode(), piece]
+        at = end
+    return b"".join(whole)
 
-    >>> content_hash(b"") == content_hash(b"a")
+
+def content_hash(document: bytes, links: bytes) -> int:
+    """What tells a changed record: 64 bits of the origin's own bytes, signed as PostgreSQL's bigint is.
+
+    >>> content_hash(b"{}", b"") == content_hash(b"", b"{}")
     False
     """
-    value: int = xxhash.xxh3_64_intdigest(text)
+    value: int = xxhash.xxh3_64_intdigest(document + _SEPARATOR + links)
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
@@ -169,7 +238,6 @@ class Packer:
 class Unpacker:
     """Decompresses with every dictionary it was given."""
 
-    max_bytes: int
     _decompressors: dict[int, zstandard.ZstdDecompressor] = field(default_factory=dict)
 
     def learn(self, dictionary: int, content: bytes = b"") -> None:

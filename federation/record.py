@@ -13,7 +13,7 @@ import orjson
 
 from federation.cells import cell_of
 from federation.errors import RecordNotPublic, RecordRefused
-from federation.payload import content_hash, join_object, kept_links, shrink, split_object, with_members
+from federation.payload import Known, content_hash, join_object, kept_links, shrink, split_object, with_members
 
 #: Keys every item has here, with what they are when the origin left them out (docs/api.md, "Keys added when absent").
 ADDED_WHEN_ABSENT: dict[str, bytes] = {
@@ -131,9 +131,10 @@ class Picture:
         identifier = picture_uuid(origin_id, instance, collection)
         document = {key: value for key, value in members.items() if key != "links"}
         document["properties"] = msgspec.Raw(_completed(members["properties"]))
-        text = shrink(
-            join_object(document, last="properties"), kept_links(members.get("links")), identifier, collection
-        )
+        captured = _required_time(properties.datetime or properties.start_datetime)
+        created, updated = _time(properties.created), _time(properties.updated)
+        known = Known(identifier, collection, longitude, latitude, captured, created, updated)
+        whole, links = join_object(document, last="properties"), kept_links(members.get("links"))
         camera = properties.camera or _Camera()
         field_of_view = _number(camera.field_of_view)
         return Picture(
@@ -143,9 +144,9 @@ class Picture:
             longitude=longitude,
             latitude=latitude,
             h3=cell_of(longitude, latitude),
-            captured=_required_time(properties.datetime or properties.start_datetime),
-            created=_time(properties.created),
-            updated=_time(properties.updated),
+            captured=captured,
+            created=created,
+            updated=updated,
             azimuth=_azimuth(properties.azimuth),
             field_of_view=field_of_view,
             is_360=field_of_view == 360,
@@ -156,8 +157,8 @@ class Picture:
             account=account_of(members.get("providers"), instance),
             license=_clean(properties.license or ""),
             semantics=_semantics(properties),
-            hash=content_hash(text),
-            text=text,
+            hash=content_hash(whole, links),
+            text=shrink(whole, links, known),
         )
 
 
@@ -185,7 +186,7 @@ class Sequence:
         _check_public(head.visibility, head.status)
         identifier = sequence_uuid(origin_id, instance)
         document = {key: value for key, value in members.items() if key not in ("links", "extent", "stats:items")}
-        text = shrink(join_object(document, last="summaries"), kept_links(members.get("links")), identifier, identifier)
+        whole, links = join_object(document, last="summaries"), kept_links(members.get("links"))
         return Sequence(
             id=identifier,
             title=_clean(head.title or ""),
@@ -194,8 +195,8 @@ class Sequence:
             updated=_time(head.updated),
             account=account_of(members.get("providers"), instance),
             expected=head.stats.count if head.stats else 0,
-            hash=content_hash(text),
-            text=text,
+            hash=content_hash(whole, links),
+            text=shrink(whole, links, Known(identifier)),
         )
 
 
@@ -297,11 +298,15 @@ def _position(members: dict[str, msgspec.Raw]) -> tuple[float, float]:
     return longitude, latitude
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Presence(msgspec.Struct):
-    exif: msgspec.Raw | None = None
-    semantics: msgspec.Raw | None = None
-    annotations: msgspec.Raw | None = None
-    interior: msgspec.Raw | None = msgspec.field(name="pers:interior_orientation", default=None)
+    # msgspec reads `Raw | None` as null only
+    exif: msgspec.Raw = _ABSENT
+    semantics: msgspec.Raw = _ABSENT
+    annotations: msgspec.Raw = _ABSENT
+    interior: msgspec.Raw = msgspec.field(name="pers:interior_orientation", default=_ABSENT)
 
 
 _presence = msgspec.json.Decoder(_Presence)
@@ -314,7 +319,7 @@ def _completed(properties: msgspec.Raw) -> bytes:
     missing = [
         (key, default)
         for (key, default), value in zip(ADDED_WHEN_ABSENT.items(), present, strict=True)
-        if value is None
+        if value is _ABSENT
     ]
     return with_members(bytes(properties), missing)
 

@@ -33,7 +33,7 @@ END
 $$;
 
 SET ROLE panofed_owner;
--- The two facts about H3 that SQL needs; everything else about cells is computed in Python.
+-- The facts about cells that SQL needs; everything else is computed in Python (federation/cells.py).
 
 -- The ancestor of an H3 index at a coarser resolution, by its bits: 4 bits of resolution at bit 52, then 7 bits of base
 -- cell, then fifteen digits of 3 bits each, unused digits all ones (https://h3geo.org/docs/core-library/h3Indexing).
@@ -44,6 +44,11 @@ RETURN (h3 & ~(15::bigint << 52)) | (resolution::bigint << 52) | ((1::bigint << 
 CREATE FUNCTION h3_resolution(h3 bigint) RETURNS integer
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN ((h3 >> 52) & 15)::integer;
+
+-- Number of the 0.1 degree lattice square of a point: row * 3600 + column from the south-west corner of the world.
+CREATE FUNCTION lattice_of(point geometry) RETURNS integer
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN least(1799, floor((ST_Y(point) + 90) * 10)::integer) * 3600 + least(3599, floor((ST_X(point) + 180) * 10)::integer);
 -- Who is harvested. Identity is the stable id of instances.yaml: name and address may change.
 CREATE TABLE instances (
     n smallint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -54,6 +59,13 @@ CREATE TABLE instances (
     -- why it is paused or braked, for people
     state_reason text NOT NULL DEFAULT '',
     registered_at timestamptz NOT NULL DEFAULT now(),
+    -- 'file': its entry in instances.yaml rules it, and its vanishing pauses it
+    source text NOT NULL DEFAULT 'file',
+    -- politeness, where the entry sets its own; else the settings' (0 requests a second: no limit)
+    requests_per_s real,
+    concurrency smallint,
+    -- whom to write to about it
+    contact text NOT NULL DEFAULT '',
     configuration jsonb NOT NULL DEFAULT '{}',
     configuration_at timestamptz,
     version text NOT NULL DEFAULT '',
@@ -163,6 +175,8 @@ RETURN hashtextextended('panofed ' || name, 0);
 CREATE TABLE sequences (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id uuid NOT NULL,
+    -- what the origin calls it, where that is no UUID
+    origin_id text,
     instance smallint NOT NULL REFERENCES instances,
     -- pending: listed, not merged yet; merged; removed: the instance deleted or hid it
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'merged', 'removed')),
@@ -342,9 +356,10 @@ END
 $$;
 
 -- Drops the partitions of leaves retired longer ago than any statement may run; returns how many.
--- Waits briefly for its lock: a reader that is still there makes it fail, and the next round tries again.
+-- Waits 100 ms for its lock, since readers queue behind it: one that is still there makes it fail, and the next round
+-- tries again.
 CREATE FUNCTION drop_retired_leaves(older_than interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
     leaf record;
     dropped integer := 0;
@@ -372,6 +387,48 @@ BEGIN
 END
 $$;
 
+-- One picture with what a single answer shows: its other copies ("instance sequence") and the pictures of other sequences
+-- within 15 m in the same leaf ("sequence id longitude latitude azimuth is_360 distance datetime"). The box of the 15 m
+-- is planar: near the poles, the antimeridian and the leaf's edge the caller asks on. Dynamic, so that only one leaf is
+-- planned: 115 us, 30 more than a function for each leaf would take.
+CREATE FUNCTION picture_item(wanted uuid) RETURNS TABLE (
+    id uuid, sequence uuid, instance smallint, dictionary smallint, payload bytea, rank integer, azimuth smallint,
+    is_360 boolean, prev_id uuid, next_id uuid, prev_at point, next_at point, longitude float8, latitude float8,
+    datetime timestamptz, h3 bigint, cell bigint, copies text[], near text[])
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1 SET plan_cache_mode = 'auto' AS $$
+#variable_conflict use_column
+DECLARE
+    at locator;
+    leaf text;
+BEGIN
+    SELECT * INTO at FROM locator WHERE id = wanted AND copy = 0;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    leaf := 'pictures_' || to_hex(at.cell);
+    SELECT s.id INTO sequence FROM sequences s WHERE s.n = at.sequence;
+    EXECUTE format(
+        'SELECT id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,'
+        ' ST_X(geom), ST_Y(geom), datetime, h3, cell, ARRAY('
+        'SELECT concat_ws('' '', r.sequence, r.id, ST_X(r.geom), ST_Y(r.geom), coalesce(r.azimuth, -1), r.is_360::integer,'
+        ' ST_DistanceSpheroid(r.geom, p.geom), r.datetime) FROM %I r'
+        ' WHERE r.served AND r.sequence <> $2'
+        ' AND r.geom && ST_Expand(p.geom, 0.000136 / greatest(cosd(ST_Y(p.geom)), 1e-3), 0.000136)'
+        ' AND ST_DistanceSpheroid(r.geom, p.geom) <= 15)'
+        ' FROM %I p WHERE cell = $1 AND sequence = $2 AND rank = $3 AND id = $4', leaf, leaf)
+    INTO id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,
+         longitude, latitude, datetime, h3, cell, near
+    USING at.cell, at.sequence, at.rank, wanted;
+    IF cardinality(near) > 0 THEN
+        SELECT array_agg(s.id || substr(c.line, strpos(c.line, ' '))) INTO near
+        FROM unnest(near) AS c (line) JOIN sequences s ON s.n = split_part(c.line, ' ', 1)::integer;
+    END IF;
+    SELECT array_agg(concat_ws(' ', l.instance, s.id) ORDER BY l.instance) INTO copies
+    FROM locator l JOIN sequences s ON s.n = l.sequence WHERE l.id = wanted AND l.copy <> 0;
+    RETURN NEXT;
+END
+$$;
+
 -- The resolution at which leaves begin, fixed by whoever comes first.
 CREATE FUNCTION fix_base_resolution(wanted smallint) RETURNS smallint
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
@@ -395,10 +452,15 @@ CREATE TABLE cell_counts (
     pictures integer NOT NULL,
     pictures_360 integer NOT NULL,
     latest date,
-    -- what carried the latest day may have gone: read it again
-    latest_stale boolean NOT NULL DEFAULT false,
     PRIMARY KEY (cell, instance)
 ) WITH (fillfactor = 90);
+
+-- Counts to look at again: what carried the latest day may have gone, or nothing is left.
+CREATE TABLE stale_counts (
+    cell bigint NOT NULL,
+    instance smallint NOT NULL,
+    PRIMARY KEY (cell, instance)
+);
 
 -- The same by instance and month of upload, for statistics.
 CREATE TABLE month_deltas (
@@ -494,17 +556,23 @@ CREATE TABLE quarantine (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (instance, sequence, id)
 );
--- Who may do what.
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO panofed_reader, panofed_writer, panofed_operator;
-REVOKE SELECT ON quarantine FROM panofed_reader;
+-- Who may do what. Tables are named one by one: the schema also holds PostGIS's own, which are not ours to grant.
+GRANT SELECT ON
+    instances, dictionaries, accounts, cameras, licenses, leaves, leaf_deltas, leaf_set, sequences, pictures, locator,
+    count_deltas, cell_counts, stale_counts, month_deltas, month_counts, changes, epochs, runs, retries
+    TO panofed_reader, panofed_writer, panofed_operator;
+GRANT SELECT ON quarantine TO panofed_writer, panofed_operator;
 GRANT INSERT, UPDATE, DELETE ON
     instances, dictionaries, accounts, cameras, licenses, sequences, pictures, locator, leaf_deltas, count_deltas,
-    cell_counts, month_deltas, month_counts, changes, runs, retries, quarantine TO panofed_writer;
+    cell_counts, stale_counts, month_deltas, month_counts, changes, runs, retries, quarantine TO panofed_writer;
 GRANT UPDATE ON leaves TO panofed_writer;
 GRANT INSERT, UPDATE ON instances TO panofed_operator;
 REVOKE EXECUTE ON FUNCTION attach_leaf(bigint), create_leaf(bigint, float8, float8, float8, float8),
-    begin_split(bigint, jsonb), finish_split(bigint), drop_retired_leaves(interval), fix_base_resolution(smallint), restore_epoch() FROM PUBLIC;
+    begin_split(bigint, jsonb), finish_split(bigint), drop_retired_leaves(interval), fix_base_resolution(smallint),
+    restore_epoch() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION create_leaf(bigint, float8, float8, float8, float8),
-    begin_split(bigint, jsonb), finish_split(bigint), drop_retired_leaves(interval), fix_base_resolution(smallint) TO panofed_writer;
+    begin_split(bigint, jsonb), finish_split(bigint), drop_retired_leaves(interval), fix_base_resolution(smallint)
+    TO panofed_writer;
 
 RESET ROLE;
+GRANT SELECT ON migrations TO panofed_reader, panofed_writer, panofed_operator;

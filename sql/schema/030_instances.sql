@@ -8,6 +8,13 @@ CREATE TABLE instances (
     -- why it is paused or braked, for people
     state_reason text NOT NULL DEFAULT '',
     registered_at timestamptz NOT NULL DEFAULT now(),
+    -- 'file': its entry in instances.yaml rules it, and its vanishing pauses it
+    source text NOT NULL DEFAULT 'file',
+    -- politeness, where the entry sets its own; else the settings' (0 requests a second: no limit)
+    requests_per_s real,
+    concurrency smallint,
+    -- whom to write to about it
+    contact text NOT NULL DEFAULT '',
     configuration jsonb NOT NULL DEFAULT '{}',
     configuration_at timestamptz,
     version text NOT NULL DEFAULT '',

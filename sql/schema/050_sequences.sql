@@ -2,6 +2,8 @@
 CREATE TABLE sequences (
     n integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id uuid NOT NULL,
+    -- what the origin calls it, where that is no UUID
+    origin_id text,
     instance smallint NOT NULL REFERENCES instances,
     -- pending: listed, not merged yet; merged; removed: the instance deleted or hid it
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'merged', 'removed')),

@@ -73,9 +73,10 @@ END
 $$;
 
 -- Drops the partitions of leaves retired longer ago than any statement may run; returns how many.
--- Waits briefly for its lock: a reader that is still there makes it fail, and the next round tries again.
+-- Waits 100 ms for its lock, since readers queue behind it: one that is still there makes it fail, and the next round
+-- tries again.
 CREATE FUNCTION drop_retired_leaves(older_than interval) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '100ms' AS $$
 DECLARE
     leaf record;
     dropped integer := 0;
@@ -100,6 +101,48 @@ BEGIN
         RETURN QUERY EXECUTE format('SELECT * FROM %I WHERE cell = $1 AND sequence = $2 AND rank = $3 AND id = $4',
                                     'pictures_' || to_hex(at.cell)) USING at.cell, at.sequence, at.rank, wanted;
     END IF;
+END
+$$;
+
+-- One picture with what a single answer shows: its other copies ("instance sequence") and the pictures of other sequences
+-- within 15 m in the same leaf ("sequence id longitude latitude azimuth is_360 distance datetime"). The box of the 15 m
+-- is planar: near the poles, the antimeridian and the leaf's edge the caller asks on. Dynamic, so that only one leaf is
+-- planned: 115 us, 30 more than a function for each leaf would take.
+CREATE FUNCTION picture_item(wanted uuid) RETURNS TABLE (
+    id uuid, sequence uuid, instance smallint, dictionary smallint, payload bytea, rank integer, azimuth smallint,
+    is_360 boolean, prev_id uuid, next_id uuid, prev_at point, next_at point, longitude float8, latitude float8,
+    datetime timestamptz, h3 bigint, cell bigint, copies text[], near text[])
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1 SET plan_cache_mode = 'auto' AS $$
+#variable_conflict use_column
+DECLARE
+    at locator;
+    leaf text;
+BEGIN
+    SELECT * INTO at FROM locator WHERE id = wanted AND copy = 0;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    leaf := 'pictures_' || to_hex(at.cell);
+    SELECT s.id INTO sequence FROM sequences s WHERE s.n = at.sequence;
+    EXECUTE format(
+        'SELECT id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,'
+        ' ST_X(geom), ST_Y(geom), datetime, h3, cell, ARRAY('
+        'SELECT concat_ws('' '', r.sequence, r.id, ST_X(r.geom), ST_Y(r.geom), coalesce(r.azimuth, -1), r.is_360::integer,'
+        ' ST_DistanceSpheroid(r.geom, p.geom), r.datetime) FROM %I r'
+        ' WHERE r.served AND r.sequence <> $2'
+        ' AND r.geom && ST_Expand(p.geom, 0.000136 / greatest(cosd(ST_Y(p.geom)), 1e-3), 0.000136)'
+        ' AND ST_DistanceSpheroid(r.geom, p.geom) <= 15)'
+        ' FROM %I p WHERE cell = $1 AND sequence = $2 AND rank = $3 AND id = $4', leaf, leaf)
+    INTO id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,
+         longitude, latitude, datetime, h3, cell, near
+    USING at.cell, at.sequence, at.rank, wanted;
+    IF cardinality(near) > 0 THEN
+        SELECT array_agg(s.id || substr(c.line, strpos(c.line, ' '))) INTO near
+        FROM unnest(near) AS c (line) JOIN sequences s ON s.n = split_part(c.line, ' ', 1)::integer;
+    END IF;
+    SELECT array_agg(concat_ws(' ', l.instance, s.id) ORDER BY l.instance) INTO copies
+    FROM locator l JOIN sequences s ON s.n = l.sequence WHERE l.id = wanted AND l.copy <> 0;
+    RETURN NEXT;
 END
 $$;
 

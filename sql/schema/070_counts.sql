@@ -17,10 +17,15 @@ CREATE TABLE cell_counts (
     pictures integer NOT NULL,
     pictures_360 integer NOT NULL,
     latest date,
-    -- what carried the latest day may have gone: read it again
-    latest_stale boolean NOT NULL DEFAULT false,
     PRIMARY KEY (cell, instance)
 ) WITH (fillfactor = 90);
+
+-- Counts to look at again: what carried the latest day may have gone, or nothing is left.
+CREATE TABLE stale_counts (
+    cell bigint NOT NULL,
+    instance smallint NOT NULL,
+    PRIMARY KEY (cell, instance)
+);
 
 -- The same by instance and month of upload, for statistics.
 CREATE TABLE month_deltas (

@@ -1,0 +1,127 @@
+"""What a failed exchange means: aiohttp's exceptions turned into our errors, and whether another try may help."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+
+from federation.errors import AddressRefused, OriginError, OriginMalformed, OriginRefused, OriginUnreachable
+from federation.settings import Settings
+
+#: 500 too: a GeoVisio answers it once per pooled connection after its database restarted
+TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+
+# Ours alone: the connector melts the refusals of a host's addresses into one OSError that keeps only their number.
+GUARD_ERRNO = 900_403
+
+
+class CandidateRefused(OSError):
+    """The guard refuses this address; an OSError so that the connector goes on to the host's next address."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(GUARD_ERRNO, reason)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+class ConnectionLost(Exception):
+    """The connection ended before the first byte of an answer: a stale one, or a server that was restarted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request, for the errors it may end with; `answered` tells whether headers had arrived."""
+
+    instance: str
+    url: str
+    settings: Settings
+    answered: bool = False
+
+
+#: all that aiohttp raises for a failed exchange; TimeoutError is an OSError
+EXCHANGE_ERRORS = (aiohttp.ClientError, ConnectionLost, OSError)
+
+
+class Transient(Exception):
+    """Another try may help; `error` is what to raise when there is none left.
+
+    `after_s` is what the server asked for; `at_once` marks a connection that was stale: no wait is needed.
+    """
+
+    def __init__(self, error: OriginError, *, after_s: float | None = None, at_once: bool = False) -> None:
+        super().__init__(str(error))
+        self.error, self.after_s, self.at_once = error, after_s, at_once
+
+
+def refused_status(asked: Asked, status: int, retry_after: float | None) -> Transient | OriginRefused:
+    """The error of an answer whose status (>= 400) says no."""
+    error = OriginRefused(
+        f"status {status}", status=status, instance=asked.instance, url=asked.url, retry_after_s=retry_after
+    )
+    return Transient(error, after_s=retry_after) if status in TRANSIENT_STATUSES else error
+
+
+def exchange_fault(asked: Asked, error: Exception) -> Transient | OriginError:
+    """The error that `error`, raised by aiohttp while asking or reading, stands for."""
+    where = {"instance": asked.instance, "url": asked.url}
+    if isinstance(error, TimeoutError):
+        return OriginUnreachable(_timeout_text(asked, error), **where)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _connect_fault(error, where)
+    if isinstance(error, ConnectionLost):
+        return Transient(OriginUnreachable("connection closed before an answer", **where), at_once=True)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return _payload_fault(error, where)
+    if isinstance(error, aiohttp.InvalidURL):
+        return AddressRefused(f"not a usable address: {error}", **where)
+    if isinstance(error, aiohttp.ClientConnectionError):
+        return Transient(OriginUnreachable(f"connection lost: {error}", **where))
+    return OriginMalformed(f"not an HTTP answer: {_short(error)}", **where)
+
+
+def _timeout_text(asked: Asked, error: TimeoutError) -> str:
+    settings = asked.settings
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return f"no connection within {settings.outbound_connect_timeout_s:g} s"
+    if not isinstance(error, aiohttp.SocketTimeoutError):
+        return f"the whole answer took over {settings.outbound_total_timeout_s:g} s"
+    if asked.answered:
+        return f"idle for {settings.outbound_read_timeout_s:g} s in the middle of the answer"
+    return f"no first byte within {settings.outbound_read_timeout_s:g} s"
+
+
+def _connect_fault(error: aiohttp.ClientConnectorError, where: dict[str, str]) -> OriginError:
+    cause = error.os_error
+    if cause.errno == GUARD_ERRNO:
+        return AddressRefused(str(cause.strerror).removeprefix("Multiple exceptions: "), **where)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return OriginUnreachable(f"DNS: {cause.strerror or cause}", **where)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return OriginUnreachable(f"TLS: {_certificate_text(error.certificate_error)}", **where)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return OriginUnreachable(f"TLS: {getattr(cause, 'reason', None) or cause}", **where)
+    if isinstance(cause, ConnectionRefusedError):
+        return OriginUnreachable("connection refused", **where)
+    return OriginUnreachable(f"no connection: {cause.strerror or cause}", **where)
+
+
+def _certificate_text(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    return f"certificate not accepted: {error}"
+
+
+def _payload_fault(error: aiohttp.ClientPayloadError, where: dict[str, str]) -> Transient:
+    # aiohttp tells a reset from a clean close that came too early only in this text.
+    if "ConnectionResetError" in str(error):
+        return Transient(OriginUnreachable("connection reset in the middle of the answer", **where))
+    return Transient(OriginMalformed("the answer ended before its announced length", **where))
+
+
+def _short(error: Exception) -> str:
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__

@@ -1,0 +1,373 @@
+"""One visit to one instance: ask what changed, read those sequences, merge them in batches, move the cursor.
+
+The visit is a pipeline: the listing feeds a queue; each fetcher takes sequences from it, stages them in its own lane
+and merges a batch whenever enough is staged. Between two pages of the listing everything is merged or stands in
+`retries`, so a visit that is killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Sequence as Seq
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+import msgspec
+
+from federation.database import Pool
+from federation.errors import OriginChanged, OriginError, OriginRefused, RecordNotPublic, RecordRefused
+from federation.queries import query
+from federation.record import Picture, Sequence, sequence_uuid
+from federation.settings import Settings
+from harvester.client import InstanceClient, Listed, Listing, ListingPage, Window
+from harvester.dictionaries import PackerOf
+from harvester.lane import Lane
+from harvester.merge import Batch, merge_batch
+from harvester.names import Names
+from harvester.progress import OnProgress, Progress
+from harvester.reconcile import unlisted_sequences
+
+logger = logging.getLogger(__name__)
+
+#: How often a sequence that changes while it is read is started again; the last time in one answer.
+_READ_ATTEMPTS = 3
+_RETRIES_A_VISIT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What the index knows of an instance when its visit begins."""
+
+    n: int
+    id: str
+    name: str
+    url: str
+    cursor: datetime | None
+    crawl_after: str | None
+    crawl_started: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A sequence to read. `alone` is set when it made a batch fail: it is merged by itself."""
+
+    number: int
+    listed: Listed
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class LaneState:
+    """What one lane has staged since its last merge."""
+
+    lane: Lane
+    merged: list[tuple[int, Sequence, int | None]] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    id_twice: bool = False
+
+
+@dataclass(slots=True)
+class Visit:
+    """A visit under way. One object, so that its steps can be read in order; `pool` is for short statements only."""
+
+    instance: Instance
+    run: int
+    client: InstanceClient
+    pool: Pool
+    settings: Settings
+    lanes: list[LaneState]
+    packer: PackerOf
+    names: Names
+    progress: Progress
+    on_progress: OnProgress
+    greatest_updated: datetime | None = None
+    clock: datetime | None = None
+    _again: list[Task] = field(default_factory=list)
+    _hidden: list[int] = field(default_factory=list)
+
+    async def harvest(self) -> None:
+        """Everything that changed since the last visit, or everything when this is the first."""
+        self._phase("retrying")
+        await self._read_all(await self._due_retries())
+        first = self.instance.cursor is None
+        since = (
+            None if self.instance.cursor is None else self.instance.cursor - timedelta(seconds=self.settings.overlap_s)
+        )
+        self._phase("first crawl" if first else "reading changes")
+        listed: set[uuid.UUID] = set()
+        async for page in self.client.changed(Window(since=since, after=self.instance.crawl_after)):
+            if self.clock is None:
+                self.clock = self.instance.crawl_started or page.at
+            keys = await self._take_page(page)
+            if self.client.listing is Listing.LINKS:
+                listed.update(keys)
+            if first and page.last_id is not None:
+                await self.pool.execute(
+                    query("advance_first_crawl"), self.instance.n, uuid.UUID(page.last_id), self.clock, self.run
+                )
+        if self.client.listing is Listing.LINKS:
+            # this instance cannot say what is gone: what a complete listing lacks is inferred to be
+            self._phase("comparing")
+            await self._remove(await unlisted_sequences(self.pool, self.instance.n, listed, self.settings))
+        cursor = self.clock if first else self.greatest_updated
+        if cursor is not None:
+            await self.pool.execute(query("advance_cursor"), self.instance.n, cursor, self.run)
+
+    async def _due_retries(self) -> list[Task]:
+        rows = await self.pool.fetch(query("due_retries"), self.instance.n, _RETRIES_A_VISIT)
+        tasks = []
+        for row in rows:
+            with suppress(OriginRefused):
+                listed = await self.client.sequence(row["id"])
+                tasks.append((listed, sequence_uuid(listed.id, self.instance.id)))
+                continue
+            # gone since: the listing tells of it by a tombstone, this entry has done its work
+            await self.pool.execute(
+                query("drop_retry"), self.instance.n, uuid.UUID(sequence_uuid(row["id"], self.instance.id))
+            )
+        numbers = await self._numbers([(listed.id, identifier) for listed, identifier in tasks])
+        return [Task(number=numbers[identifier], listed=listed) for listed, identifier in tasks]
+
+    async def _take_page(self, page: ListingPage) -> set[uuid.UUID]:
+        """Read what a page of the listing names, and remove what it says is gone; returns the ids it named."""
+        self.progress.sequences_seen += len(page.entries)
+        for problem in page.unreadable:
+            self.progress.sequences_failed += 1
+            self.progress.last_error = f"an entry of the listing cannot be read: {problem}"[:1000]
+        keyed = {uuid.UUID(sequence_uuid(entry.id, self.instance.id)): entry for entry in page.entries}
+        known = {
+            row["id"]: row for row in await self.pool.fetch(query("known_sequences"), self.instance.n, list(keyed))
+        }
+        gone, changed = [], []
+        for key, entry in keyed.items():
+            row = known.get(key)
+            if entry.raw is None:
+                if row is not None and row["state"] != "removed":
+                    gone.append(row["n"])
+                continue
+            self._note_updated(entry.updated)
+            if row is None or row["state"] != "merged" or entry.updated is None or row["updated"] != entry.updated:
+                changed.append((entry, str(key)))
+        numbers = await self._numbers([(entry.id, identifier) for entry, identifier in changed])
+        self.progress.sequences_expected += len(changed)
+        await self._remove(gone)
+        await self._read_all([Task(number=numbers[identifier], listed=entry) for entry, identifier in changed])
+        return set(keyed)
+
+    def _note_updated(self, updated: datetime | None) -> None:
+        if updated is not None and (self.greatest_updated is None or updated > self.greatest_updated):
+            self.greatest_updated = updated
+
+    async def _numbers(self, named: Seq[tuple[str, str]]) -> dict[str, int]:
+        """Row numbers of sequences, made where they are new: (the origin's id, our UUID) to number."""
+        if not named:
+            return {}
+        rows = await self.pool.fetch(
+            query("add_sequences"),
+            self.instance.n,
+            [uuid.UUID(identifier) for _, identifier in named],
+            [None if origin == identifier else origin for origin, identifier in named],
+        )
+        return {str(row["id"]): row["n"] for row in rows}
+
+    async def _remove(self, numbers: Seq[int]) -> None:
+        """Sequences the origin deleted or hid, in small batches."""
+        for number in numbers:
+            merged = await merge_batch(self.lanes[0].lane, self._batch(removed=(number,)), self.packer.packer)
+            self.progress.pictures_removed += merged.gone
+            self.progress.sequences_removed += 1
+            self._report()
+
+    def _batch(
+        self, *, merged: tuple[tuple[int, Sequence, int | None], ...] = (), removed: tuple[int, ...] = ()
+    ) -> Batch:
+        return Batch(instance=self.instance.n, run=self.run, merged=merged, removed=removed)
+
+    async def _read_all(self, tasks: Seq[Task]) -> None:
+        """Read and merge all of these, by all lanes at once; returns when each is merged or stands in retries."""
+        while tasks:
+            queue: asyncio.Queue[Task] = asyncio.Queue()
+            for task in tasks:
+                queue.put_nowait(task)
+            async with asyncio.TaskGroup() as group:
+                for lane in self.lanes:
+                    group.create_task(self._work(lane, queue))
+            tasks, self._again = self._again, []
+        hidden, self._hidden = self._hidden, []
+        await self._remove(hidden)
+
+    async def _work(self, state: LaneState, queue: asyncio.Queue[Task]) -> None:
+        while not queue.empty():
+            task = queue.get_nowait()
+            if task.alone:
+                await self._merge(state)
+            await self._read(state, task)
+            if task.alone or state.lane.staged >= self.settings.batch_pictures:
+                await self._merge(state)
+        await self._merge(state)
+
+    async def _read(self, state: LaneState, task: Task) -> None:
+        """Stage one sequence; whatever the instance does wrong about it ends up in retries, not here."""
+        for attempt in range(1, _READ_ATTEMPTS + 1):
+            try:
+                await self._stage(state, task, at_once=attempt == _READ_ATTEMPTS)
+                return
+            except OriginChanged as error:
+                await state.lane.forget(task.number)
+                if attempt == _READ_ATTEMPTS:
+                    await self._retry_later(task, error)
+            except RecordNotPublic:
+                # the origin calls the whole sequence not public: nothing of it is kept, no id, no body
+                await state.lane.forget(task.number)
+                self._hidden.append(task.number)
+                return
+            except (OriginError, RecordRefused) as error:
+                await state.lane.forget(task.number)
+                await self._retry_later(task, error)
+                return
+
+    async def _stage(self, state: LaneState, task: Task, *, at_once: bool) -> None:
+        assert task.listed.raw is not None
+        record = Sequence.from_stac(task.listed.raw, instance=self.instance.id)
+        seen: set[str] = set()
+        refused: list[tuple[str, RecordRefused, bytes]] = []
+        pages = 0
+        async for page in self.client.pictures(task.listed.id, at_once=at_once):
+            pages += 1
+            pictures = self._pictures(page, task, refused)
+            self._check_once(pictures, seen, task)
+            await self._stage_page(state, task, pictures, first_rank=len(seen) - len(pictures) + 1)
+            self.progress.pictures_seen += len(page)
+            self._report()
+        if pages > 1:
+            await self.client.check_unchanged(task.listed)
+        await self._quarantine(task, refused)
+        account = await self.names.account(state.lane.connection, record.account)
+        state.id_twice = state.id_twice or not state.ids.isdisjoint(seen)
+        state.ids |= seen
+        state.merged.append((task.number, record, account))
+        state.tasks.append(task)
+
+    def _pictures(
+        self, page: list[msgspec.Raw], task: Task, refused: list[tuple[str, RecordRefused, bytes]]
+    ) -> list[Picture]:
+        """Those of a page that can be accepted; the others are counted, and kept aside with their reason."""
+        accepted = []
+        for raw in page:
+            try:
+                if len(bytes(raw)) > self.settings.item_bytes_max:
+                    raise RecordRefused("record", f"{len(bytes(raw))} bytes, more than {self.settings.item_bytes_max}")
+                accepted.append(Picture.from_stac(raw, instance=self.instance.id, collection=task.listed.id))
+            except RecordNotPublic:
+                self.progress.pictures_not_public += 1
+            except RecordRefused as error:
+                self.progress.pictures_quarantined += 1
+                refused.append((_id_of(raw), error, bytes(raw)[: self.settings.quarantine_body_bytes]))
+        return accepted
+
+    def _check_once(self, pictures: Seq[Picture], seen: set[str], task: Task) -> None:
+        before = len(seen)
+        seen.update(picture.id for picture in pictures)
+        if len(seen) != before + len(pictures):
+            raise OriginChanged(f"sequence {task.listed.id} gave an id twice: it was re-sorted while it was read")
+        if len(seen) > self.settings.sequence_pictures_max:
+            raise RecordRefused("items", f"more than {self.settings.sequence_pictures_max} pictures in one sequence")
+
+    async def _stage_page(self, state: LaneState, task: Task, pictures: list[Picture], *, first_rank: int) -> None:
+        connection = state.lane.connection
+        await self.names.learn(connection, pictures)
+        await self.packer.learn(connection, task.number, pictures)
+        await state.lane.add(
+            pictures,
+            sequence=task.number,
+            packer=self.packer.packer,
+            accounts=self.names.accounts,
+            cameras=self.names.cameras,
+            licenses=self.names.licenses,
+            first_rank=first_rank,
+        )
+
+    async def _quarantine(self, task: Task, refused: list[tuple[str, RecordRefused, bytes]]) -> None:
+        key = uuid.UUID(sequence_uuid(task.listed.id, self.instance.id))
+        await self.pool.execute(query("clear_quarantine"), self.instance.n, key)
+        if refused:
+            columns = [
+                [identifier for identifier, _, _ in refused],
+                [error.field for _, error, _ in refused],
+                [error.problem for _, error, _ in refused],
+                [body for _, _, body in refused],
+            ]
+            await self.pool.execute(query("keep_quarantine"), self.instance.n, key, *columns)
+
+    async def _merge(self, state: LaneState) -> None:
+        """Merge what the lane holds. When the database refuses it, each sequence is tried again by itself."""
+        if not state.tasks:
+            return
+        if state.id_twice:
+            await state.lane.flush()
+            await state.lane.connection.execute(query("drop_staged_twice"))
+            state.lane.staged = await state.lane.connection.fetchval(query("count_staged"))
+        merged, tasks = tuple(state.merged), list(state.tasks)
+        try:
+            done = await merge_batch(state.lane, self._batch(merged=merged), self.packer.packer)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.InternalServerError) as error:
+            await state.lane.empty()
+            await self._split_batch(tasks, error)
+        else:
+            self.progress.sequences_changed += len(done.sequences)
+            self.progress.pictures_changed += done.arrived
+            self.progress.pictures_removed += max(0, done.gone - done.arrived)
+        state.merged.clear()
+        state.tasks.clear()
+        state.ids.clear()
+        state.id_twice = False
+        self._report()
+
+    async def _split_batch(self, tasks: list[Task], error: Exception) -> None:
+        if len(tasks) == 1:
+            await self._retry_later(tasks[0], error)
+        else:
+            self._again.extend(Task(number=task.number, listed=task.listed, alone=True) for task in tasks)
+
+    async def _retry_later(self, task: Task, error: Exception) -> None:
+        self.progress.sequences_failed += 1
+        self.progress.failed(error)
+        logger.warning("sequence put off", extra={"instance": self.instance.name, "error": str(error)})
+        await self.pool.execute(
+            query("keep_retry"),
+            self.instance.n,
+            uuid.UUID(sequence_uuid(task.listed.id, self.instance.id)),
+            str(error)[:2000].replace("\x00", ""),
+            str(getattr(error, "url", ""))[:2000],
+            timedelta(seconds=self.settings.retry_first_s),
+            timedelta(seconds=self.settings.retry_last_s),
+        )
+
+    def _phase(self, phase: str) -> None:
+        self.progress.phase = phase
+        self._report()
+
+    def _report(self) -> None:
+        self.progress.requests = self.client.session.requests
+        self.progress.received_bytes = self.client.session.received_bytes
+        self.on_progress(self.progress)
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
+def _id_of(raw: msgspec.Raw) -> str:
+    """The id of a record that is otherwise unusable, as far as it can be read."""
+    try:
+        return _identified.decode(raw).id.replace("\x00", "")[:200]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return f"unreadable, {len(bytes(raw))} bytes"

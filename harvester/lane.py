@@ -1,0 +1,140 @@
+"""A lane: one database connection with its own staging tables, through which one fetcher brings sequences in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from federation.cells import cell_box
+from federation.cells import parent as parent_cell
+from federation.database import Connection, Role, connect, point_ewkb
+from federation.leaves import LeafSet, load_leaves
+from federation.payload import Packer
+from federation.queries import query
+from federation.record import Picture
+from federation.settings import Settings
+
+#: Columns of the staging table, in the order of `staged_row`.
+STAGE_COLUMNS = (
+    "cell", "h3", "datetime", "created", "updated", "hash", "sequence", "rank", "account", "camera", "original_bytes",
+    "field_of_view", "accuracy_m", "pixel_density", "license", "azimuth", "dictionary", "is_360", "id", "geom",
+    "semantics", "payload", "position",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Lane:
+    """What one fetcher stages into. `leaves` is the set the staged cells were computed with."""
+
+    connection: Connection
+    settings: Settings
+    leaves: LeafSet
+    staged: int = 0
+    _rows: list[tuple[object, ...]] = field(default_factory=list)
+    _position: int = 0
+
+    @staticmethod
+    async def open(dsn: str, settings: Settings) -> Lane:
+        """Connect as the writer and make the staging tables."""
+        connection = await connect(dsn, Role.WRITER, settings)
+        try:
+            await connection.execute(query("create_stage"))
+            return Lane(connection, settings, await load_leaves(connection))
+        except BaseException:
+            connection.terminate()
+            raise
+
+    async def close(self) -> None:
+        """Give the connection back to nobody: its tables go with it."""
+        await self.connection.close()
+
+    async def leaf_of(self, h3: int) -> int:
+        """The leaf a picture is written to, made when it is the first one there."""
+        leaf = self.leaves.leaf_of(h3)
+        return await self.make_leaf(h3) if leaf is None else leaf
+
+    async def make_leaf(self, h3: int) -> int:
+        """A new leaf at the resolution where leaves begin; another process may have made it meanwhile."""
+        base: int = await self.connection.fetchval(query("fix_base_resolution"), self.settings.leaf_base_resolution)
+        cell = parent_cell(h3, base)
+        box = cell_box(cell)
+        await self.connection.execute(query("create_leaf"), cell, box.west, box.south, box.east, box.north)
+        self.leaves = await load_leaves(self.connection)
+        leaf = self.leaves.leaf_of(h3)
+        return cell if leaf is None else leaf
+
+    async def add(
+        self,
+        pictures: Iterable[Picture],
+        *,
+        sequence: int,
+        packer: Packer,
+        accounts: dict[str, int],
+        cameras: dict[tuple[str, str], int],
+        licenses: dict[str, int],
+        first_rank: int,
+    ) -> None:
+        """Stage pictures of one sequence; those without a rank get theirs from their order, from `first_rank` on."""
+        for offset, picture in enumerate(pictures):
+            leaf = self.leaves.leaf_of(picture.h3)
+            self._position += 1
+            self._rows.append(
+                (
+                    await self.make_leaf(picture.h3) if leaf is None else leaf,
+                    picture.h3,
+                    picture.captured,
+                    picture.created,
+                    picture.updated,
+                    picture.hash,
+                    sequence,
+                    first_rank + offset if picture.rank is None else picture.rank,
+                    accounts[picture.account.id] if picture.account else None,
+                    cameras[picture.camera] if picture.camera else None,
+                    picture.original_bytes,
+                    picture.field_of_view,
+                    picture.accuracy_m,
+                    picture.pixel_density,
+                    licenses[picture.license] if picture.license else None,
+                    picture.azimuth,
+                    packer.dictionary,
+                    picture.is_360,
+                    uuid.UUID(picture.id),
+                    point_ewkb(picture.longitude, picture.latitude),
+                    picture.semantics,
+                    packer.pack(picture.text),
+                    self._position,
+                )
+            )
+            self.staged += 1
+        if len(self._rows) >= self.settings.page_pictures:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Copy what is buffered into the staging table."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            await self.connection.copy_records_to_table(
+                "stage", records=rows, columns=STAGE_COLUMNS, schema_name="pg_temp"
+            )
+
+    async def forget(self, sequence: int) -> None:
+        """Drop what was staged of one sequence, for example because reading it failed midway."""
+        before = len(self._rows)
+        self._rows = [row for row in self._rows if row[6] != sequence]
+        dropped = before - len(self._rows)
+        status = await self.connection.execute(query("forget_staged_sequence"), sequence)
+        self.staged -= dropped + int(status.rsplit(" ", 1)[-1])
+
+    async def replace_leaves(self) -> None:
+        """The set of leaves changed: read it, and place every staged picture again."""
+        self.leaves = await load_leaves(self.connection)
+        cells = [row["h3"] for row in await self.connection.fetch(query("staged_cells"))]
+        leaves = [await self.leaf_of(cell) for cell in cells]
+        await self.connection.execute(query("place_staged"), cells, leaves)
+
+    async def empty(self) -> None:
+        """Make it ready for the next batch."""
+        self._rows.clear()
+        self.staged = 0
+        await self.connection.execute(query("empty_stage"))

@@ -1,0 +1,214 @@
+"""A visit from outside: its lock, its run row, its connections, its outcome; and all visits that are due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import orjson
+
+from federation.database import Pool, Role, Row, connect, explained
+from federation.errors import DatabaseError, DatabaseFull, OriginError, PanofedError, RunFenced
+from federation.outbound import OriginSession
+from federation.queries import query
+from federation.settings import Settings
+from harvester.client import InstanceClient, Listing
+from harvester.crawl import Instance, LaneState, Visit
+from harvester.dictionaries import PackerOf, repack
+from harvester.lane import Lane
+from harvester.names import Names
+from harvester.progress import OnProgress, Progress
+
+logger = logging.getLogger(__name__)
+
+_CONFIGURATION_AGE = timedelta(days=1)
+_REPORT_S = 1.0
+_BACKOFF_MAX_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvester:
+    """What every visit needs: where the database is, a pool for short statements, the settings."""
+
+    dsn: str
+    pool: Pool
+    settings: Settings
+
+    async def due(self, *, every: bool) -> list[Row]:
+        """Instances to visit now; with `every`, all that are enabled."""
+        async with explained("reading instances"):
+            rows: list[Row] = await self.pool.fetch(query("read_due_instances"), every)
+            return rows
+
+    async def visit_all(self, on_progress: OnProgress, *, only: str | None = None) -> list[Progress]:
+        """Visit every enabled instance at once, each on its own; returns how each visit ended."""
+        rows = [row for row in await self.due(every=True) if only is None or row["name"] == only]
+        async with asyncio.TaskGroup() as group:
+            visits = [group.create_task(self.visit(row, on_progress)) for row in rows]
+        return [visit.result() for visit in visits]
+
+    async def visit(self, row: Row, on_progress: OnProgress) -> Progress:
+        """One visit. Whatever goes wrong with the instance is in the result and in its run row, not raised."""
+        progress = Progress(row["name"])
+        try:
+            async with self._locked(row["n"]) as locked:
+                if not locked:
+                    progress.outcome, progress.last_error = "skipped", "another process is visiting it"
+                    return progress
+                await self._run(row, progress, on_progress)
+        except Exception as error:
+            # the boundary of one instance: whatever it was, the others go on
+            progress.outcome = "failed"
+            progress.failed(error)
+            logger.exception("visit failed", extra={"instance": row["name"], "error": str(error)})
+        on_progress(progress)
+        return progress
+
+    @asynccontextmanager
+    async def _locked(self, instance: int) -> AsyncIterator[bool]:
+        """A lock that lasts as long as its connection: it is free again when this process is killed."""
+        connection = await connect(self.dsn, Role.WRITER, self.settings)
+        try:
+            async with explained("locking"):
+                yield await connection.fetchval(query("lock_instance"), str(instance))
+        finally:
+            await connection.close()
+
+    async def _run(self, row: Row, progress: Progress, on_progress: OnProgress) -> None:
+        async with explained("starting a run"):
+            await self.pool.execute(query("close_interrupted_runs"), row["n"])
+            run: int = await self.pool.fetchval(query("start_run"), row["n"])
+        reporter = asyncio.create_task(self._report(run, progress))
+        error: Exception | None = None
+        try:
+            await self._harvest(row, run, progress, on_progress)
+            progress.outcome = "partial" if progress.sequences_failed or progress.pictures_quarantined else "done"
+        except* (PanofedError, asyncpg.PostgresError, OSError) as group:
+            error = _first(group)
+            progress.outcome = "failed"
+            progress.failed(error)
+        except* asyncio.CancelledError:
+            progress.outcome = "interrupted"
+            raise
+        finally:
+            reporter.cancel()
+            if not isinstance(error, RunFenced):
+                await asyncio.shield(self._close(row, run, progress, error))
+
+    async def _harvest(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> None:
+        settings, capabilities = self.settings, orjson.loads(row["capabilities"])
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(
+                OriginSession(
+                    settings,
+                    row["url"],
+                    instance=row["name"],
+                    concurrency=row["concurrency"],
+                    requests_per_s=row["requests_per_s"],
+                )
+            )
+            lanes = []
+            for _ in range(row["concurrency"] or settings.instance_concurrency):
+                lane = await Lane.open(self.dsn, settings)
+                stack.push_async_callback(lane.close)
+                lanes.append(LaneState(lane))
+            listing = Listing(capabilities["listing"]) if "listing" in capabilities else None
+            client = InstanceClient(session, settings, row["name"], listing)
+            await self._refresh_configuration(row, client)
+            packer = await PackerOf.load(lanes[0].lane.connection, row["n"], settings)
+            visit = Visit(
+                instance=_instance(row),
+                run=run,
+                client=client,
+                pool=self.pool,
+                settings=settings,
+                lanes=lanes,
+                packer=packer,
+                names=Names(row["n"]),
+                progress=progress,
+                on_progress=on_progress,
+            )
+            await visit.harvest()
+            if client.listing is not None and client.listing != listing:
+                await self._keep_listing(row, capabilities, client.listing)
+            if packer.packer.dictionary and packer.plain_sequences:
+                progress.phase = "packing"
+                await repack(self.pool, packer.plain_sequences, packer.packer)
+
+    async def _keep_listing(self, row: Row, capabilities: dict[str, object], listing: Listing) -> None:
+        learnt = orjson.dumps({**capabilities, "listing": listing}).decode()
+        await self.pool.execute(query("keep_capabilities"), row["n"], learnt)
+
+    async def _refresh_configuration(self, row: Row, client: InstanceClient) -> None:
+        """Landing page and configuration once a day; when it fails later on, the former copy is kept."""
+        if row["configuration_at"] is not None and datetime.now(UTC) - row["configuration_at"] < _CONFIGURATION_AGE:
+            return
+        try:
+            landing = await client.landing()
+            configuration = await client.configuration()
+        except OriginError:
+            if row["configuration_at"] is None:
+                raise
+            return
+        version = bytes(landing.get("geovisio_version", b"")).decode().strip('"')
+        document = (configuration or b"{}").decode().replace("\\u0000", "")
+        await self.pool.execute(query("keep_configuration"), row["n"], document, version[:64])
+
+    async def _report(self, run: int, progress: Progress) -> None:
+        """Keep the run's row alive; a database that is away for a moment does not end the visit here."""
+        while True:
+            try:
+                await self.pool.execute(query("report_run"), run, *progress.columns())
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                logger.warning("run not reported", extra={"run": run})
+            await asyncio.sleep(_REPORT_S)
+
+    async def _close(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
+        settings = self.settings
+        async with explained("closing the run"), self.pool.acquire() as connection:
+            await connection.execute(query("report_run"), run, *progress.columns())
+            await connection.execute(query("end_run"), run, progress.outcome)
+            if error is None:
+                moved = bool(progress.sequences_changed or progress.sequences_removed)
+                await connection.execute(
+                    query("visit_succeeded"), row["n"], timedelta(seconds=settings.cadence_s), moved
+                )
+            else:
+                delay_s = min(settings.cadence_s * 2 ** min(row["failures"], 10), _BACKOFF_MAX_S)
+                await connection.execute(
+                    query("visit_failed"), row["n"], progress.last_error, timedelta(seconds=delay_s)
+                )
+
+
+def _instance(row: Row) -> Instance:
+    return Instance(
+        n=row["n"],
+        id=row["id"],
+        name=row["name"],
+        url=row["url"],
+        cursor=row["cursor"],
+        crawl_after=None if row["crawl_after"] is None else str(row["crawl_after"]),
+        crawl_started=row["crawl_started"],
+    )
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The fault that says most: a full disk or a lost database before what followed from it."""
+    leaves: list[Exception] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        each = pending.pop(0)
+        if isinstance(each, BaseExceptionGroup):
+            pending.extend(each.exceptions)
+        elif isinstance(each, Exception):
+            leaves.append(each)
+    for kind in (RunFenced, DatabaseFull, DatabaseError):
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    return leaves[0]

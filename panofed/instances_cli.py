@@ -1,0 +1,386 @@
+"""`panofed instances`: who is harvested - list, enable, disable, pause, resume, remove, add."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from federation.database import Pool, Role, Row, check_schema, explained, open_pool
+from federation.errors import ConfigurationError, DatabaseError, PanofedError
+from federation.instances import InstanceEntry, SyncReport, load_instances, state_of, sync_instances
+from federation.instances_fields import clean_url, is_slug, near
+from federation.queries import query
+from federation.settings import Settings, load_settings
+from panofed.cluster import Cluster, cluster_config, database_url
+from panofed.instances_edit import append_entry, edit_file, remove_entry, set_enabled
+
+#: On disk with everything included; what docs/benchmarks.md measures at a million pictures.
+BYTES_PER_PICTURE = 900
+BY_HAND = "paused by hand"
+REMOVING = "being removed"
+STATE_COLOURS = {"enabled": "green", "disabled": "dim", "paused": "yellow", "braked": "red"}
+
+Withdraw = Callable[[Pool, int, Callable[[int], None]], Awaitable[int]]
+
+instances_app = typer.Typer(
+    name="instances",
+    help="Who is harvested: the entries of instances.yaml and what is held of them.",
+    no_args_is_help=True,
+)
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True)
+
+Name = Annotated[str, typer.Argument(help="The instance's name.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The file as it is read at the start of a command."""
+
+    settings: Settings
+    entries: tuple[InstanceEntry, ...]
+
+    def entry(self, name: str) -> InstanceEntry:
+        """The entry of that name; ConfigurationError lists near names."""
+        found = self.find(name)
+        if found is None:
+            raise _unknown(name, [entry.name for entry in self.entries])
+        return found
+
+    def find(self, name: str) -> InstanceEntry | None:
+        """The entry of that name, if there is one."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+@instances_app.command("list")
+def list_command() -> None:
+    """Show every instance: its state, what is held of it and how fresh that is. Starts and contacts nothing."""
+    with _explained():
+        registry = _registry()
+        rows, note = asyncio.run(_rows_if_any(registry.settings))
+        console.print(_table(registry.entries, rows))
+        if note:
+            console.print(f"[dim]Only what {escape(str(registry.settings.instances_file))} says: {escape(note)}[/dim]")
+
+
+@instances_app.command()
+def enable(name: Name, yes: Yes = False) -> None:
+    """Let an instance be harvested: shows how large it is, asks, and sets `enabled: true` in the file."""
+    with _explained():
+        registry = _registry()
+        entry = registry.entry(name)
+        if entry.enabled:
+            console.print(f"{name} is enabled already.")
+            return
+        console.print(_size(entry))
+        if not yes and not typer.confirm(f"Harvest {name}?"):
+            raise typer.Exit(1)
+        _set_enabled(registry, entry, True)
+        console.print(f"{name} is enabled. The next `panofed harvest --once` or `panofed run` visits it.")
+
+
+@instances_app.command()
+def disable(name: Name) -> None:
+    """Harvest an instance no more; what is held of it stays and is still served."""
+    with _explained():
+        registry = _registry()
+        entry = registry.entry(name)
+        if entry.enabled:
+            _set_enabled(registry, entry, False)
+        console.print(f"{name} is disabled. Its pictures stay; `panofed instances remove {name}` deletes them.")
+
+
+@instances_app.command()
+def add(
+    url: Annotated[str, typer.Argument(help="The landing page of its API, for example https://panoramax.example/api")],
+    name: Annotated[str, typer.Option(help="Its name here: lower-case letters, digits and '-'.")] = "",
+) -> None:
+    """Add an instance to the file, disabled. Nothing is contacted."""
+    with _explained():
+        registry = _registry()
+        address = _new_url(url, registry.entries)
+        chosen = name or typer.prompt("A short name for it", default=_suggested_name(address))
+        if not is_slug(chosen):
+            raise ConfigurationError(f"the name {chosen!r} must be lower-case letters, digits and '-', 64 at most")
+        if registry.find(chosen) is not None:
+            raise ConfigurationError(f"the name {chosen!r} is taken by {registry.entry(chosen).url}")
+        entry = InstanceEntry(id=str(uuid4()), name=chosen, url=address)
+        edit_file(registry.settings.instances_file, append_entry(entry), [*registry.entries, entry])
+        console.print(f"{chosen} is added, disabled. To harvest it: panofed instances enable {chosen}")
+
+
+# --- the table ----------------------------------------------------------------------------------------------------
+
+
+@instances_app.command()
+def pause(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why, for whoever looks at the list.")] = BY_HAND,
+) -> None:
+    """Stop visiting an instance for a while, without touching the file; what is held is still served."""
+    with _explained():
+        asyncio.run(_pause(_registry(), name, reason))
+
+
+@instances_app.command()
+def resume(name: Name, yes: Yes = False) -> None:
+    """Visit a paused instance again; clears a brake, after showing what that means."""
+    with _explained():
+        asyncio.run(_resume(_registry(), name, yes))
+
+
+@instances_app.command()
+def remove(name: Name, yes: Yes = False) -> None:
+    """Delete an instance: every picture held of it, its row, and its entry in the file."""
+    with _explained():
+        asyncio.run(_remove(_registry(), name, yes, _withdraw))
+
+
+async def _withdraw(pool: Pool, instance: int, on_progress: Callable[[int], None]) -> int:
+    # only a removal needs the harvester, and the other commands start faster without it
+    from harvester.withdraw import withdraw_instance
+
+    return await withdraw_instance(pool, instance, on_progress)
+
+
+async def _pause(registry: Registry, name: str, reason: str) -> None:
+    async with _synced(registry) as pool:
+        row = await _row(pool, name)
+        if row["state"] == "braked":
+            console.print(f"{name} is stopped already, by the brake: {escape(row['state_reason'])}")
+            return
+        await _set_state(pool, row, "paused", reason)
+        console.print(f"{name} is paused. To go on: panofed instances resume {name}")
+
+
+async def _resume(registry: Registry, name: str, yes: bool) -> None:
+    async with _synced(registry) as pool:
+        row = await _row(pool, name)
+        if row["state"] in ("enabled", "disabled"):
+            hint = f"; to harvest it: panofed instances enable {name}" if row["state"] == "disabled" else ""
+            console.print(f"{name} is not paused: it is {row['state']}{hint}.")
+            return
+        entry = registry.find(name)
+        if entry is None and row["source"] == "file":
+            raise ConfigurationError(f"{name} has no entry in {registry.settings.instances_file}: add it back first")
+        state = "enabled" if entry is None else state_of(entry)
+        if row["state"] == "braked" and not _released(row, yes):
+            raise typer.Exit(1)
+        await _set_state(pool, row, state, "")
+        console.print(f"{name} is {state} again.")
+
+
+def _released(row: Row, yes: bool) -> bool:
+    console.print(f"The brake stopped {row['name']}: {escape(row['state_reason'])}")
+    console.print(
+        f"{row['pictures']:,} of its pictures are held. Resuming believes the instance: at the next visits, pictures "
+        "it no longer lists are removed here too."
+    )
+    return yes or typer.confirm(f"Resume {row['name']}?")
+
+
+async def _remove(registry: Registry, name: str, yes: bool, withdraw: Withdraw) -> None:
+    async with _synced(registry) as pool:
+        row = await _row(pool, name)
+        held = f"{row['pictures']:,} pictures in {row['sequences']:,} sequences"
+        console.print(f"{name} ({escape(row['url'])}): {held} will be deleted here. Nothing happens to the instance.")
+        if not yes and not _asked_twice(name):
+            raise typer.Exit(1)
+        async with explained("removing an instance"), pool.acquire() as connection:
+            await connection.execute(query("close_instance"), row["n"], REMOVING)
+        with _progress() as progress:
+            task = progress.add_task(f"Deleting {name}", total=row["pictures"])
+            deleted = await withdraw(pool, row["n"], lambda done: progress.update(task, completed=done))
+        # the entry first: were the row deleted before a crash, the entry would bring the instance back
+        if registry.find(name) is not None:
+            left = [entry for entry in registry.entries if entry.name != name]
+            edit_file(registry.settings.instances_file, remove_entry(name), left)
+        async with explained("removing an instance"), pool.acquire() as connection:
+            await connection.execute(query("delete_instance"), row["n"])
+        console.print(f"{name} is removed: {deleted:,} pictures deleted.")
+
+
+def _asked_twice(name: str) -> bool:
+    if not typer.confirm(f"Delete everything held of {name}?"):
+        return False
+    return str(typer.prompt(f"This cannot be undone. Type {name} to go on", default="", show_default=False)) == name
+
+
+# --- helpers ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except PanofedError as error:
+        errors.print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _registry() -> Registry:
+    settings = load_settings()
+    return Registry(settings, load_instances(settings.instances_file))
+
+
+@asynccontextmanager
+async def _synced(registry: Registry) -> AsyncIterator[Pool]:
+    """The index, with the file read into it."""
+    settings = registry.settings
+    url = await asyncio.to_thread(database_url, settings)
+    async with open_pool(url, Role.WRITER, settings) as pool:
+        async with pool.acquire() as connection:
+            await check_schema(connection)
+            _tell(await sync_instances(connection, registry.entries))
+        yield pool
+
+
+def _tell(report: SyncReport) -> None:
+    for change in report.changed:
+        if change.field in ("name", "url"):
+            console.print(
+                f"[dim]{change.name}: {change.field} was {escape(change.before)}, now {escape(change.after)}[/dim]"
+            )
+    for name in report.paused:
+        console.print(f"[dim]{name} is paused: its entry is no longer in the file[/dim]")
+
+
+async def _rows_if_any(settings: Settings) -> tuple[Sequence[Row], str]:
+    """The table, or why there is none to show."""
+    if not settings.database_url and Cluster(cluster_config(settings)).status().state != "running":
+        return (), "the database is not running (panofed db start)"
+    try:
+        async with open_pool(database_url(settings), Role.READER, settings, size=1) as pool:
+            async with explained("listing instances"), pool.acquire() as connection:
+                await check_schema(connection)
+                return await connection.fetch(query("list_instances")), ""
+    except DatabaseError as error:
+        return (), str(error)
+
+
+async def _row(pool: Pool, name: str) -> Row:
+    async with explained("listing instances"), pool.acquire() as connection:
+        rows = await connection.fetch(query("list_instances"))
+    for row in rows:
+        if row["name"] == name:
+            return row
+    raise _unknown(name, [row["name"] for row in rows])
+
+
+async def _set_state(pool: Pool, row: Row, state: str, reason: str) -> None:
+    async with explained("changing an instance"), pool.acquire() as connection:
+        await connection.execute(query("set_instance_state"), row["n"], state, reason)
+
+
+def _set_enabled(registry: Registry, entry: InstanceEntry, enabled: bool) -> None:
+    expected = [replace(one, enabled=enabled) if one is entry else one for one in registry.entries]
+    edit_file(registry.settings.instances_file, set_enabled(entry.name, enabled), expected)
+
+
+def _unknown(name: str, known: Sequence[str]) -> ConfigurationError:
+    hint = near(name, known) or (f": there are {', '.join(sorted(known))}" if known else ": there are none")
+    return ConfigurationError(f"no instance is named {name!r}{hint}")
+
+
+def _new_url(url: str, entries: Sequence[InstanceEntry]) -> str:
+    try:
+        address = clean_url(url)
+    except ValueError as error:
+        raise ConfigurationError(f"the address {url!r} {error}") from error
+    for entry in entries:
+        if entry.url == address:
+            raise ConfigurationError(f"{address} is there already, named {entry.name}")
+    return address
+
+
+def _suggested_name(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    kept = host.removeprefix("www.").removeprefix("panoramax.").rsplit(".", 1)[0]
+    name = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in kept).split())
+    return name[:64].strip("-") or "instance"
+
+
+def _size(entry: InstanceEntry) -> str:
+    who = f"{entry.name} ({escape(entry.url)})"
+    if entry.pictures is None:
+        return f"{who}: its size is not known."
+    gigabytes = entry.pictures * BYTES_PER_PICTURE / 1e9
+    disk = f"{gigabytes:,.0f} GB" if gigabytes >= 1 else f"{gigabytes * 1000:,.0f} MB"
+    return f"{who}: {entry.pictures:,} pictures when its entry was written, about {disk} of disk."
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _table(entries: Sequence[InstanceEntry], rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("state")
+    for heading in ("pictures", "sequences"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("last success", "lag", "version", "licence"):
+        table.add_column(heading)
+    held = {row["id"]: row for row in rows}
+    for entry in entries:
+        if entry.id not in held:
+            size = "" if entry.pictures is None else f"[dim]~{entry.pictures:,}[/dim]"
+            table.add_row(entry.name, _coloured(state_of(entry)), size, "", "never", "", "", "")
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _coloured(state: str, reason: str = "") -> str:
+    text = f"[{STATE_COLOURS[state]}]{state}[/]"
+    return f"{text}: {escape(reason)}" if reason else text
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    success = row["last_success_at"]
+    return (
+        row["name"],
+        _coloured(row["state"], row["state_reason"]),
+        f"{row['pictures']:,}",
+        f"{row['sequences']:,}",
+        "never" if success is None else f"{success:%Y-%m-%d %H:%M}",
+        "" if success is None else duration(row["at"] - success),
+        escape(row["version"]),
+        escape(row["license"]),
+    )
+
+
+def duration(span: timedelta) -> str:
+    """A span of time as people say it, in one unit.
+
+    >>> duration(timedelta(seconds=42)), duration(timedelta(minutes=90)), duration(timedelta(days=3))
+    ('42 s', '90 min', '3 d')
+    """
+    seconds = max(0, int(span.total_seconds()))
+    for limit, size, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86_400} d"

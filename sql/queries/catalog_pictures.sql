@@ -1,0 +1,196 @@
+-- What the catalog asks about pictures. Each statement that names leaves is joined to the version of their set in its own
+-- snapshot: the caller compares it with the one it knows, and asks again when they differ. The outer join keeps that one row
+-- even where the named leaves are gone and the planner knows that nothing can be found.
+
+-- name: catalog_nearest_seen
+-- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
+-- that no other picture of the box can be nearer.
+SELECT v.version, q.*
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n,
+           t.distance, t.reach, t.seen
+    FROM (
+        SELECT *, max(degrees) OVER () AS reach, count(*) OVER () AS seen
+        FROM (
+            SELECT p.*, ST_Distance(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS degrees,
+                   ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS distance
+            FROM pictures p
+            WHERE p.cell = ANY($1::bigint[]) AND p.served
+              AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+              AND ST_X(p.geom) BETWEEN $3 AND $5 AND ST_Y(p.geom) BETWEEN $4 AND $6
+              AND ($13::timestamptz IS NULL OR p.datetime >= $13) AND ($14::timestamptz IS NULL OR p.datetime <= $14)
+              AND ($15::integer[] IS NULL OR p.sequence = ANY($15))
+              AND ($16::geometry IS NULL OR ST_Intersects(p.geom, $16))
+            ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
+            LIMIT $9
+        ) seen
+        ORDER BY distance, id
+        LIMIT $10
+    ) t JOIN sequences s ON s.n = t.sequence
+    WHERE (t.distance, t.id) > ($11::float8, $12::uuid)
+) q ON v.version = $2
+ORDER BY q.distance, q.id;
+
+-- name: catalog_nearest_within
+-- Every picture of the boxes, nearest by geodesic first: the boxes hold all that can be among the next $7.
+SELECT v.version, q.*
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n, t.distance
+    FROM (
+        SELECT *
+        FROM (
+            SELECT p.*, ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($8, $9), 4326)) AS distance
+            FROM unnest($3::float8[], $4::float8[], $5::float8[], $6::float8[]) AS b (west, south, east, north)
+            JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
+             AND ST_X(p.geom) BETWEEN b.west AND b.east AND ST_Y(p.geom) BETWEEN b.south AND b.north
+            WHERE p.cell = ANY($1::bigint[]) AND p.served
+              AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
+              AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
+              AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15))
+        ) inside
+        WHERE (distance, id) > ($10::float8, $11::uuid)
+        ORDER BY distance, id
+        LIMIT $7
+    ) t JOIN sequences s ON s.n = t.sequence
+) q ON v.version = $2
+ORDER BY q.distance, q.id;
+
+-- name: catalog_nearest_reach
+-- The geodesic distances of the first $9 in degrees: the greatest bounds where the $9 nearest can be.
+SELECT v.version, q.distance
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS distance
+    FROM pictures p
+    WHERE p.cell = ANY($1::bigint[]) AND p.served
+      AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+      AND ST_X(p.geom) BETWEEN $3 AND $5 AND ST_Y(p.geom) BETWEEN $4 AND $6
+      AND ($10::timestamptz IS NULL OR p.datetime >= $10) AND ($11::timestamptz IS NULL OR p.datetime <= $11)
+      AND ($12::integer[] IS NULL OR p.sequence = ANY($12))
+      AND ($13::geometry IS NULL OR ST_Intersects(p.geom, $13))
+    ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
+    LIMIT $9
+) q ON v.version = $2;
+
+-- name: catalog_after_nearest
+-- The pictures of the boxes that are not among the nearest (distance and id of the last of those: $8, $9), by sequence,
+-- rank and id: an order that needs no distances and that no split of a leaf changes.
+SELECT v.version, q.*
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n
+    FROM (
+        SELECT p.*
+        FROM pictures p
+        WHERE p.cell = ANY($1::bigint[]) AND p.served
+          AND (p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326) OR p.geom && ST_MakeEnvelope($17, $4, $18, $6, 4326))
+          AND (ST_X(p.geom) BETWEEN $3 AND $5 OR ST_X(p.geom) BETWEEN $17 AND $18) AND ST_Y(p.geom) BETWEEN $4 AND $6
+          AND (p.sequence, p.rank, p.id) > ($12::integer, $13::integer, $14::uuid)
+          AND (ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($10, $11), 4326)), p.id) > ($8::float8, $9::uuid)
+          AND ($15::timestamptz IS NULL OR p.datetime >= $15) AND ($16::timestamptz IS NULL OR p.datetime <= $16)
+          AND ($19::integer[] IS NULL OR p.sequence = ANY($19))
+          AND ($20::geometry IS NULL OR ST_Intersects(p.geom, $20))
+        ORDER BY p.sequence, p.rank, p.id
+        LIMIT $7
+    ) t JOIN sequences s ON s.n = t.sequence
+) q ON v.version = $2
+ORDER BY q.n, q.rank, q.id;
+
+-- name: catalog_newest
+-- Latest capture first, then id, after ($4, $5); of these leaves only.
+SELECT v.version, q.*
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n
+    FROM (
+        SELECT p.*
+        FROM pictures p
+        WHERE p.cell = ANY($1::bigint[]) AND p.served
+          AND ($4::timestamptz IS NULL
+               OR (p.datetime <= $4 AND (p.datetime < $4 OR p.id > $5::uuid)))
+          AND ($6::timestamptz IS NULL OR p.datetime >= $6) AND ($7::timestamptz IS NULL OR p.datetime <= $7)
+        ORDER BY p.datetime DESC, p.id
+        LIMIT $3
+    ) t JOIN sequences s ON s.n = t.sequence
+) q ON v.version = $2
+ORDER BY q.datetime DESC, q.id;
+
+-- name: catalog_leaf_statistics
+-- How many pictures each leaf has and the span of their dates, folded and not yet folded, in one snapshot.
+SELECT l.cell, l.pictures + coalesce(d.pictures, 0) AS pictures, least(l.datetime_min, d.datetime_min) AS datetime_min,
+       greatest(l.datetime_max, d.datetime_max) AS datetime_max,
+       (l.datetime_min IS NULL AND l.pictures > 0) AS unknown
+FROM leaves l LEFT JOIN (
+    SELECT cell, sum(pictures) AS pictures, min(datetime_min) AS datetime_min, max(datetime_max) AS datetime_max
+    FROM leaf_deltas GROUP BY cell
+) d USING (cell)
+WHERE l.state <> 'retired';
+
+-- name: catalog_of_sequence
+-- Pictures of one sequence by rank and id, after ($5, $6). `cells` is what the sequence says now: the caller checks that it
+-- named the leaves of all of them.
+SELECT v.version, w.cells, q.*
+FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
+    SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
+           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime
+    FROM pictures p
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
+      AND (p.rank, p.id) > ($5::integer, $6::uuid)
+      AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
+      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9))
+    ORDER BY p.rank, p.id
+    LIMIT $4
+) q ON v.version = $2
+ORDER BY q.rank, q.id;
+
+-- name: catalog_of_sequence_before
+-- The same backwards, before ($5, $6).
+SELECT v.version, w.cells, q.*
+FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
+    SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
+           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime
+    FROM pictures p
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
+      AND (p.rank, p.id) < ($5::integer, $6::uuid)
+      AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
+      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9))
+    ORDER BY p.rank DESC, p.id DESC
+    LIMIT $4
+) q ON v.version = $2
+ORDER BY q.rank DESC, q.id DESC;
+
+-- name: catalog_rank_of
+-- Where a picture stands in its sequence.
+SELECT rank FROM locator WHERE id = $1 AND copy = 0 AND sequence = $2;
+
+-- name: catalog_by_ids
+-- These pictures in the order they were asked for, after the $2-th.
+SELECT p.id, s.id AS sequence, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
+       p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, w.position
+FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position)
+CROSS JOIN LATERAL picture_row(w.id) p
+JOIN sequences s ON s.n = p.sequence
+WHERE w.position > $2
+  AND ($4::timestamptz IS NULL OR p.datetime >= $4) AND ($5::timestamptz IS NULL OR p.datetime <= $5)
+  AND ($6::uuid[] IS NULL OR s.id = ANY($6))
+  AND ($7::geometry IS NULL OR ST_Intersects(p.geom, $7))
+ORDER BY w.position
+LIMIT $3;
+
+-- name: catalog_picture
+-- One picture with what only a single answer shows: its other copies and its neighbours in other sequences.
+SELECT * FROM picture_item($1);
+
+-- name: catalog_related
+-- Pictures within 15 m that may be shown as related, in leaves other than the picture's own.
+SELECT v.version, q.*
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT s.id AS sequence, p.id, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.azimuth, p.is_360,
+           ST_DistanceSpheroid(p.geom, $3::geometry) AS distance
+    FROM unnest($4::float8[], $5::float8[], $6::float8[], $7::float8[]) AS b (west, south, east, north)
+    JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
+    JOIN sequences s ON s.n = p.sequence
+    WHERE p.cell = ANY($1::bigint[]) AND p.served AND s.id <> $8
+      AND ST_DistanceSpheroid(p.geom, $3::geometry) <= 15
+) q ON v.version = $2;

@@ -1,0 +1,56 @@
+-- name: lock_registry
+-- One process at a time reads the file into the table; the number only has to differ from other advisory locks.
+SELECT pg_advisory_xact_lock(7340022);
+
+-- name: read_registry
+SELECT n, id, name, url, state, state_reason, source, requests_per_s, concurrency, contact
+FROM instances ORDER BY n;
+
+-- name: add_instance
+INSERT INTO instances (id, name, url, state, state_reason, requests_per_s, concurrency, contact, source)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: change_instance
+-- A new address is asked again what it can do, and one whose state changes is due at once.
+UPDATE instances SET
+    name = $2, url = $3, state = $4, state_reason = $5,
+    requests_per_s = $6, concurrency = $7, contact = $8, source = $9,
+    capabilities = CASE WHEN url = $3 THEN capabilities ELSE '{}' END,
+    failures = CASE WHEN url = $3 THEN failures ELSE 0 END,
+    next_visit_at = CASE WHEN url = $3 AND state = $4 THEN next_visit_at ELSE now() END
+WHERE n = $1;
+
+-- name: rename_instance
+UPDATE instances SET name = $2 WHERE n = $1;
+
+-- name: set_instance_state
+UPDATE instances SET
+    state = $2, state_reason = $3,
+    next_visit_at = CASE WHEN $2 = 'enabled' THEN now() ELSE next_visit_at END
+WHERE n = $1;
+
+-- name: close_instance
+-- Before its data goes: nobody starts a visit any more, and the run that writes now is fenced off.
+UPDATE instances SET state = 'paused', state_reason = $2, run = run + 1 WHERE n = $1;
+
+-- name: list_instances
+-- For people: what is held of each instance. `pictures` counts what the sequences serve.
+SELECT i.n, i.id, i.name, i.url, i.source, i.state, i.state_reason, i.version, i.last_success_at, i.last_error, i.failures,
+    coalesce(i.configuration #>> '{license,id}', '') AS license,
+    coalesce(s.sequences, 0) AS sequences, coalesce(s.pictures, 0) AS pictures, now() AS at
+FROM instances i
+LEFT JOIN (
+    SELECT instance, count(*) AS sequences, sum(pictures)::bigint AS pictures
+    FROM sequences WHERE state = 'merged' GROUP BY instance
+) s ON s.instance = i.n
+ORDER BY i.name;
+
+-- name: delete_instance
+-- The last step of a removal, after its pictures are gone: everything that names the instance, and its row.
+WITH gone_runs AS (DELETE FROM runs WHERE instance = $1),
+    gone_retries AS (DELETE FROM retries WHERE instance = $1),
+    gone_quarantine AS (DELETE FROM quarantine WHERE instance = $1),
+    gone_sequences AS (DELETE FROM sequences WHERE instance = $1),
+    gone_dictionaries AS (DELETE FROM dictionaries WHERE instance = $1),
+    gone_accounts AS (DELETE FROM accounts WHERE instance = $1)
+DELETE FROM instances WHERE n = $1;
