@@ -140,7 +140,7 @@ def shrink(document: bytes, links: bytes, known: Known) -> bytes:
     """The text that is compressed: what the row knows, and lists of bytes, taken out.
 
     >>> shrink(b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b"", Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
-    b'{"id":"\\x01"}\x1e\x1e'
+    b'{"id":"\\x01"}\\x1e\\x1e'
     """
     if _CONTROL.search(document) or _CONTROL.search(links):
         raise RecordRefused("record", "it has a control character inside a JSON text")
@@ -175,7 +175,7 @@ def _byte_list(text: bytes) -> bytes | None:
 def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
     """The document and its kept links, as they were before `shrink`.
 
-    >>> restore(b'{"id":"\\x01"}\x1e\x1e', Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
+    >>> restore(b'{"id":"\\x01"}\\x1e\\x1e', Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
     (b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b'')
     """
     document, _, rest = text.partition(_SEPARATOR)

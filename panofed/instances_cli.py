@@ -23,8 +23,10 @@ from federation.instances import InstanceEntry, SyncReport, load_instances, stat
 from federation.instances_fields import clean_url, is_slug, near
 from federation.queries import query
 from federation.settings import Settings, load_settings
-from panofed.cluster import Cluster, cluster_config, database_url
+from harvester.withdraw import withdraw_instance
+from panofed.cluster import Cluster, cluster_config
 from panofed.instances_edit import append_entry, edit_file, remove_entry, set_enabled
+from panofed.ready import ready_database, working_url
 
 #: On disk with everything included; what docs/benchmarks.md measures at a million pictures.
 BYTES_PER_PICTURE = 900
@@ -153,10 +155,8 @@ def remove(name: Name, yes: Yes = False) -> None:
 
 
 async def _withdraw(pool: Pool, instance: int, on_progress: Callable[[int], None]) -> int:
-    # only a removal needs the harvester, and the other commands start faster without it
-    from harvester.withdraw import withdraw_instance
-
-    return await withdraw_instance(pool, instance, on_progress)
+    settings = load_settings()
+    return await withdraw_instance(working_url(settings), pool, instance, settings, on_progress)
 
 
 async def _pause(registry: Registry, name: str, reason: str) -> None:
@@ -243,7 +243,7 @@ def _registry() -> Registry:
 async def _synced(registry: Registry) -> AsyncIterator[Pool]:
     """The index, with the file read into it."""
     settings = registry.settings
-    url = await asyncio.to_thread(database_url, settings)
+    url = await asyncio.to_thread(ready_database, settings)
     async with open_pool(url, Role.WRITER, settings) as pool:
         async with pool.acquire() as connection:
             await check_schema(connection)
@@ -266,7 +266,7 @@ async def _rows_if_any(settings: Settings) -> tuple[Sequence[Row], str]:
     if not settings.database_url and Cluster(cluster_config(settings)).status().state != "running":
         return (), "the database is not running (panofed db start)"
     try:
-        async with open_pool(database_url(settings), Role.READER, settings, size=1) as pool:
+        async with open_pool(working_url(settings), Role.READER, settings, size=1) as pool:
             async with explained("listing instances"), pool.acquire() as connection:
                 await check_schema(connection)
                 return await connection.fetch(query("list_instances")), ""

@@ -8,7 +8,8 @@
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
-           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n,
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
+           t.updated, t.sequence AS n,
            t.distance, t.reach, t.seen
     FROM (
         SELECT *, max(degrees) OVER () AS reach, count(*) OVER () AS seen
@@ -37,7 +38,8 @@ ORDER BY q.distance, q.id;
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
-           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n, t.distance
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
+           t.updated, t.sequence AS n, t.distance
     FROM (
         SELECT *
         FROM (
@@ -79,7 +81,8 @@ FROM leaf_set v LEFT JOIN LATERAL (
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
-           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
+           t.updated, t.sequence AS n
     FROM (
         SELECT p.*
         FROM pictures p
@@ -102,7 +105,8 @@ ORDER BY q.n, q.rank, q.id;
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
-           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.sequence AS n
+           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
+           t.updated, t.sequence AS n
     FROM (
         SELECT p.*
         FROM pictures p
@@ -133,7 +137,7 @@ WHERE l.state <> 'retired';
 SELECT v.version, w.cells, q.*
 FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
-           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime
+           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.created, p.updated, p.datetime
     FROM pictures p
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
       AND (p.rank, p.id) > ($5::integer, $6::uuid)
@@ -149,7 +153,7 @@ ORDER BY q.rank, q.id;
 SELECT v.version, w.cells, q.*
 FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
-           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime
+           p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.created, p.updated, p.datetime
     FROM pictures p
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
       AND (p.rank, p.id) < ($5::integer, $6::uuid)
@@ -167,7 +171,8 @@ SELECT rank FROM locator WHERE id = $1 AND copy = 0 AND sequence = $2;
 -- name: catalog_by_ids
 -- These pictures in the order they were asked for, after the $2-th.
 SELECT p.id, s.id AS sequence, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
-       p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, w.position
+       p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.created,
+       p.updated, w.position
 FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position)
 CROSS JOIN LATERAL picture_row(w.id) p
 JOIN sequences s ON s.n = p.sequence

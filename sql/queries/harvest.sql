@@ -149,3 +149,32 @@ UPDATE pictures p SET dictionary = $2, payload = r.payload
 FROM unnest($3::bigint[], $4::integer[], $5::integer[], $6::uuid[], $7::bytea[]) AS r (cell, sequence, rank, id, payload)
 WHERE p.cell = ANY($1::bigint[])
   AND p.cell = r.cell AND p.sequence = r.sequence AND p.rank = r.rank AND p.id = r.id AND p.dictionary = 0;
+
+-- name: current_run
+SELECT run FROM instances WHERE n = $1;
+
+-- name: sequences_to_withdraw
+-- The next sequences of an instance that hold about $2 pictures together, one at least.
+SELECT n FROM (
+    SELECT n, sum(pictures) OVER (ORDER BY n) - pictures AS before
+    FROM (SELECT n, pictures FROM sequences WHERE instance = $1 AND state <> 'removed' ORDER BY n LIMIT 1000) some_of_it
+) running
+WHERE before < $2 ORDER BY n;
+
+-- name: latest_runs
+SELECT r.n, i.name, r.started_at, extract(epoch FROM coalesce(r.ended_at, now()) - r.started_at)::float8 AS seconds,
+       r.outcome, r.phase, r.sequences_seen, r.sequences_changed, r.sequences_failed, r.pictures_seen,
+       r.pictures_quarantined, r.last_error
+FROM runs r JOIN instances i ON i.n = r.instance
+WHERE $1 = '' OR i.name = $1
+ORDER BY r.n DESC LIMIT $2;
+
+-- name: census
+-- For the check-up: what there is and what waits.
+SELECT (SELECT coalesce(sum(pictures), 0)::bigint FROM sequences WHERE served) AS pictures,
+       (SELECT count(*) FROM leaves WHERE state <> 'retired') AS leaves,
+       (SELECT count(*) FROM count_deltas) AS unfolded,
+       (SELECT count(*) FROM retries) AS retries;
+
+-- name: instances_not_visited
+SELECT count(*) FROM instances WHERE state = 'enabled' AND last_success_at IS NULL;

@@ -111,7 +111,7 @@ $$;
 CREATE FUNCTION picture_item(wanted uuid) RETURNS TABLE (
     id uuid, sequence uuid, instance smallint, dictionary smallint, payload bytea, rank integer, azimuth smallint,
     is_360 boolean, prev_id uuid, next_id uuid, prev_at point, next_at point, longitude float8, latitude float8,
-    datetime timestamptz, h3 bigint, cell bigint, copies text[], near text[])
+    datetime timestamptz, created timestamptz, updated timestamptz, h3 bigint, cell bigint, copies text[], near text[])
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1 SET plan_cache_mode = 'auto' AS $$
 #variable_conflict use_column
 DECLARE
@@ -126,7 +126,7 @@ BEGIN
     SELECT s.id INTO sequence FROM sequences s WHERE s.n = at.sequence;
     EXECUTE format(
         'SELECT id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,'
-        ' ST_X(geom), ST_Y(geom), datetime, h3, cell, ARRAY('
+        ' ST_X(geom), ST_Y(geom), datetime, created, updated, h3, cell, ARRAY('
         'SELECT concat_ws('' '', r.sequence, r.id, ST_X(r.geom), ST_Y(r.geom), coalesce(r.azimuth, -1), r.is_360::integer,'
         ' ST_DistanceSpheroid(r.geom, p.geom), r.datetime) FROM %I r'
         ' WHERE r.served AND r.sequence <> $2'
@@ -134,7 +134,7 @@ BEGIN
         ' AND ST_DistanceSpheroid(r.geom, p.geom) <= 15)'
         ' FROM %I p WHERE cell = $1 AND sequence = $2 AND rank = $3 AND id = $4', leaf, leaf)
     INTO id, instance, dictionary, payload, rank, azimuth, is_360, prev_id, next_id, prev_at, next_at,
-         longitude, latitude, datetime, h3, cell, near
+         longitude, latitude, datetime, created, updated, h3, cell, near
     USING at.cell, at.sequence, at.rank, wanted;
     IF cardinality(near) > 0 THEN
         SELECT array_agg(s.id || substr(c.line, strpos(c.line, ' '))) INTO near

@@ -1,0 +1,1 @@
+"""The project's measuring tools: generated pictures, a fast local instance, load client, peer set-up and the runs."""

@@ -1,0 +1,3 @@
+"""The catalog's public API: the whole federation as one STAC API, on Starlette."""
+
+from __future__ import annotations

@@ -1,0 +1,97 @@
+"""The worker's connections to the index: opened when needed, kept, replaced when lost. No reset between two uses.
+
+asyncpg's own pool sends a reset statement after every use: a second round trip for a request that needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from federation.database import Role, Row, connect, explained
+from federation.errors import DatabaseUnavailable, QueryTooLong
+from federation.settings import Settings
+
+#: More than the server's own limit for a statement: a server that is frozen must not freeze us.
+_PATIENCE_S = 5.0
+
+
+@dataclass(slots=True)
+class Connections:
+    """Read-only connections. Every statement is one trip; faults come out as DatabaseError."""
+
+    dsn: str
+    settings: Settings
+    _idle: list[asyncpg.Connection] = field(default_factory=list)
+    _free: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.settings.pool_size)
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Row]:
+        """The rows of one statement."""
+        # written out, not by `use`: this is the hot path
+        await self._free.acquire()
+        connection: asyncpg.Connection | None = None
+        try:
+            async with asyncio.timeout(self.settings.statement_timeout_s + _PATIENCE_S):
+                connection = await self._take()
+                return await connection.fetch(statement, *arguments)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            await _explain(error)
+            raise
+        finally:
+            self._give_back(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
+        """One connection in one read-only transaction that sees one state of the index to its end."""
+        async with self.use() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[asyncpg.Connection]:
+        """One connection, for several statements."""
+        await self._free.acquire()
+        connection: asyncpg.Connection | None = None
+        try:
+            connection = await self._take()
+            yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            await _explain(error)
+            raise
+        finally:
+            self._give_back(connection)
+
+    async def close(self) -> None:
+        """Close what is idle; nothing else is left when requests have ended."""
+        while self._idle:
+            await self._idle.pop().close(timeout=2)
+
+    async def _take(self) -> asyncpg.Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return await connect(self.dsn, Role.READER, self.settings)
+
+    def _give_back(self, connection: asyncpg.Connection | None) -> None:
+        if connection is not None and not connection.is_closed():
+            if connection.is_in_transaction():
+                connection.terminate()
+            else:
+                self._idle.append(connection)
+        self._free.release()
+
+
+async def _explain(error: Exception) -> None:
+    if isinstance(error, asyncpg.QueryCanceledError):
+        raise QueryTooLong("the request asks for too much: ask for a smaller place or fewer results") from error
+    if isinstance(error, TimeoutError):
+        raise DatabaseUnavailable("the database does not answer in time") from error
+    async with explained("asking the index"):
+        raise error

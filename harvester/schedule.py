@@ -1,0 +1,128 @@
+"""Decides when: which instances are due, when counts are folded, leaves split and expired rows purged.
+
+APScheduler only says that it is time; the work runs in tasks of our own, because its executor cancels what runs at
+shutdown and cannot wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from federation.database import Pool, explained
+from federation.errors import PanofedError
+from federation.instances import load_instances, sync_instances
+from federation.queries import query
+from federation.settings import Settings
+from harvester.fold import fold
+from harvester.progress import OnProgress
+from harvester.split import split_leaves
+from harvester.visit import Harvester
+
+logger = logging.getLogger(__name__)
+
+_DUE_S = 1.0
+_PURGE_S = 3_600.0
+
+
+async def sync_file(pool: Pool, settings: Settings) -> None:
+    """Read instances.yaml into the table."""
+    entries = await asyncio.to_thread(load_instances, settings.instances_file)
+    async with explained("reading instances.yaml into the index"), pool.acquire() as connection:
+        await sync_instances(connection, entries)
+
+
+async def purge(pool: Pool, settings: Settings) -> int:
+    """Drop rows that are only kept for a while."""
+    async with explained("purging"):
+        purged: int = await pool.fetchval(
+            query("purge_expired"),
+            timedelta(days=settings.changes_kept_days),
+            timedelta(days=settings.quarantine_kept_days),
+        )
+        return purged
+
+
+@dataclass(slots=True)
+class Service:
+    """The harvester as a service: visits every enabled instance at its cadence until it is stopped."""
+
+    harvester: Harvester
+    on_progress: OnProgress
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _file_seen: float = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end what runs: a visit that is cut short goes on where it stood."""
+        settings = self.harvester.settings
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        for name, seconds, work in (
+            ("visits", _DUE_S, self._start_visits),
+            ("folding", settings.fold_interval_s, self._fold),
+            ("splitting", settings.leaf_check_s, self._split),
+            ("purging", _PURGE_S, self._purge),
+        ):
+            scheduler.add_job(self._once(name, work), "interval", seconds=seconds, id=name, max_instances=1)
+        scheduler.start()
+        try:
+            await stop.wait()
+        finally:
+            scheduler.shutdown(wait=False)
+            await self._drain()
+
+    def _once(self, name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def start() -> None:
+            if name not in self._tasks:
+                self._spawn(name, work())
+
+        return start
+
+    def _spawn(self, name: str, work: Awaitable[None]) -> None:
+        task = asyncio.create_task(self._guarded(name, work), name=name)
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    async def _guarded(self, name: str, work: Awaitable[None]) -> None:
+        """A database that is away, or a file with a mistake, is logged, and tried again at the next turn."""
+        try:
+            await work
+        except (PanofedError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            logger.error("%s failed: %s", name, error)
+
+    async def _start_visits(self) -> None:
+        await self._sync_when_changed()
+        for row in await self.harvester.due(every=False):
+            name = f"visit {row['name']}"
+            if name not in self._tasks:
+                self._spawn(name, self._visit(row))
+
+    async def _visit(self, row: asyncpg.Record) -> None:
+        await self.harvester.visit(row, self.on_progress)
+
+    async def _sync_when_changed(self) -> None:
+        changed = self.harvester.settings.instances_file.stat().st_mtime
+        if changed != self._file_seen:
+            await sync_file(self.harvester.pool, self.harvester.settings)
+            self._file_seen = changed
+
+    async def _fold(self) -> None:
+        await fold(self.harvester.pool, self.harvester.settings)
+
+    async def _split(self) -> None:
+        await split_leaves(self.harvester.pool, self.harvester.settings)
+
+    async def _purge(self) -> None:
+        await purge(self.harvester.pool, self.harvester.settings)
+
+    async def _drain(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,30 @@
+"""The command line: `panofed --help` says what there is."""
+
+from __future__ import annotations
+
+import typer
+
+from panofed.db_cli import db_app
+from panofed.harvest_cli import harvest, runs
+from panofed.instances_cli import instances_app
+from panofed.run_cli import demo, doctor, run, serve
+
+app = typer.Typer(
+    name="panofed",
+    help="Federation harvester and meta-catalog for Panoramax: every registered instance in one STAC API.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command()(run)
+app.command()(serve)
+app.command()(harvest)
+app.command()(runs)
+app.command()(demo)
+app.command()(doctor)
+app.add_typer(instances_app, name="instances")
+app.add_typer(db_app, name="db")
+
+
+def main() -> None:
+    """Entry point of the `panofed` program."""
+    app()

@@ -1,0 +1,2 @@
+-- The version of the running server, whose binaries on the disk may be newer.
+SHOW server_version;

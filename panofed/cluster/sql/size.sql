@@ -1,0 +1,2 @@
+-- Bytes of the connected database.
+SELECT pg_database_size(current_database());

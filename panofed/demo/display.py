@@ -1,0 +1,90 @@
+"""What the demonstration shows: progress while it starts, then where everything is and what to try."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from panofed.demo.geovisio import Instance
+
+
+class StartDisplay:
+    """One line an instance while they start; plain lines where there is no terminal. May be called from any thread."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._lock = console, threading.Lock()
+        self._said: dict[str, str] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.fields[whose]:15}"), TextColumn("{task.description}"), BarColumn(24),
+            MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True,
+            disable=not console.is_terminal,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, whose: str, text: str, done: int, total: int) -> None:
+        """Show a step of `whose`; `total` 0 = unknown."""
+        with self._lock:
+            if not self._console.is_terminal:
+                self._say_once(whose, text)
+                return
+            if whose not in self._tasks:
+                self._tasks[whose] = self._progress.add_task(text, total=None, whose=whose)
+            self._progress.update(self._tasks[whose], description=escape(text), completed=done, total=total or None)
+
+    def _say_once(self, whose: str, text: str) -> None:
+        if self._said.get(whose) != text:
+            self._said[whose] = text
+            self._console.print(f"{whose}: {text}", markup=False, highlight=False)
+
+
+def show_ready(console: Console, catalog: str, instances: Sequence[Instance], seconds: float) -> None:
+    """Say where everything is and what to try; `catalog` is the address of its landing page."""
+    where = Table.grid(padding=(0, 2))
+    where.add_row("catalog", f"[bold]{catalog}[/]")
+    for instance in instances:
+        where.add_row(instance.config.name, f"{instance.url}  [dim]{escape(instance.config.title)}[/]")
+    title = f"Two real Panoramax servers, one catalog [dim]({seconds:.0f} s)[/]"
+    console.print(Panel(where, title=title, subtitle="Ctrl-C stops everything", expand=False))
+    console.print(things_to_try(catalog, instances[0]), markup=False, highlight=False, soft_wrap=True)
+
+
+def things_to_try(catalog: str, instance: Instance) -> str:
+    """Commands to copy: look, search, use a STAC client, change a picture's sequence and see the catalog follow."""
+    token = instance.state.tokens["alice"]
+    return f"""
+Look at it in a browser, or:
+  curl -s {catalog}
+  curl -s {catalog}/collections
+
+Pictures of both servers in one street of Paris:
+  curl -s '{catalog}/search?bbox=2.340,48.857,2.348,48.861&limit=5'
+
+With any STAC client (pip install pystac-client):
+  python -c "from pystac_client import Client; [print(i.id, i.datetime, i.geometry['coordinates']) for i in \\
+    Client.open('{catalog}').search(bbox=[2.340, 48.857, 2.348, 48.861], max_items=5).items()]"
+
+Change something on {instance.config.name} and see the catalog follow within seconds:
+  TOKEN={token}
+  SEQUENCE=$(curl -s '{catalog}/search?bbox=2.343,48.851,2.345,48.854&limit=1' | python3 -c \\
+    "import json, sys; print(json.load(sys.stdin)['features'][0]['collection'])")
+  curl -s -X PATCH -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d '{{"title": "Renamed by hand"}}' {instance.url}/collections/$SEQUENCE -o /dev/null
+  curl -s {catalog}/collections/$SEQUENCE | python3 -c "import json, sys; print(json.load(sys.stdin)['title'])"
+"""

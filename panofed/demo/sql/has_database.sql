@@ -1,0 +1,2 @@
+-- Prints 1 if the database :name is there, else 0.
+SELECT count(*) FROM pg_database WHERE datname = :'name';

@@ -1,0 +1,121 @@
+"""`panofed run`, `serve`, `demo` and `doctor`: the whole service, its catalog alone, the demonstration, a check-up."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rich.console import Console
+from rich.markup import escape
+
+from catalog_api.serve import serve as serve_catalog
+from federation.database import Role, check_schema, check_versions, explained, open_pool
+from federation.errors import PanofedError
+from federation.instances import load_instances
+from federation.queries import query
+from federation.settings import Settings, load_settings
+from panofed.cluster import Cluster, cluster_config
+from panofed.demo.run import run_demo
+from panofed.demo.signals import Stopping, StopRequest, end_children
+from panofed.harvest_cli import tell_nothing_enabled
+from panofed.logs import configure_logs
+from panofed.messages import told
+from panofed.ready import ready_database, working_url
+from panofed.services import running
+
+console = Console()
+
+_WATCH_S = 1.0
+
+
+def serve() -> None:
+    """Answer the STAC API on PANOFED_HOST:PANOFED_PORT, without harvesting."""
+    with told():
+        settings = load_settings()
+        dsn = ready_database(settings)
+        configure_logs(settings)
+        serve_catalog(settings, dsn)
+
+
+def run() -> None:
+    """The whole service: harvest what instances.yaml enables, and serve it, until Ctrl-C."""
+    with told():
+        settings = load_settings()
+        enabled = sum(entry.enabled for entry in load_instances(settings.instances_file))
+        stop = StopRequest(force=end_children)
+        with stop.listening():
+            try:
+                ready_database(settings, report=lambda step: console.print(step, highlight=False))
+                _run_until_stopped(settings, stop, enabled)
+            except Stopping:
+                pass
+        _stop_database(settings)
+        console.print("stopped", highlight=False)
+
+
+def _run_until_stopped(settings: Settings, stop: StopRequest, enabled: int) -> None:
+    with running(settings) as services:
+        services.wait_ready(stop.check)
+        console.print(f"The catalog answers on {services.url}", highlight=False)
+        if enabled:
+            console.print(f"{enabled} instances are harvested; see: panofed instances list, panofed runs")
+        else:
+            tell_nothing_enabled(settings)
+        while True:
+            stop.wait(_WATCH_S)
+            services.revive()
+
+
+def _stop_database(settings: Settings) -> None:
+    if not settings.database_url:
+        console.print("stopping the database", highlight=False)
+        Cluster(cluster_config(settings)).stop()
+
+
+def demo() -> None:
+    """Two real Panoramax servers with generated pictures, harvested and served, until Ctrl-C."""
+    with told():
+        run_demo(load_settings(), console)
+
+
+def doctor() -> None:
+    """Check what this installation needs, and say what to do about what is missing."""
+    failed = False
+    for name, check in (("settings", _settings), ("instances", _instances), ("database", _database)):
+        try:
+            console.print(f"[green]ok[/]  {name}: {escape(check())}", highlight=False)
+        except PanofedError as error:
+            failed = True
+            console.print(f"[red]bad[/] {name}: {escape(str(error))}", highlight=False)
+    if failed:
+        raise SystemExit(1)
+
+
+def _settings() -> str:
+    settings = load_settings()
+    changed = settings.model_dump(exclude_defaults=True)
+    return ", ".join(f"PANOFED_{name.upper()}={value}" for name, value in changed.items()) or "all at their defaults"
+
+
+def _instances() -> str:
+    settings = load_settings()
+    entries = load_instances(settings.instances_file)
+    return f"{sum(entry.enabled for entry in entries)} of {len(entries)} enabled in {settings.instances_file}"
+
+
+def _database() -> str:
+    settings = load_settings()
+    if not settings.database_url and Cluster(cluster_config(settings)).status().state != "running":
+        raise PanofedError("it does not run: panofed db start")
+    return asyncio.run(_examine(settings))
+
+
+async def _examine(settings: Settings) -> str:
+    async with open_pool(working_url(settings), Role.READER, settings, size=1) as pool, explained("examining"):
+        async with pool.acquire() as connection:
+            versions = await check_versions(connection)
+            await check_schema(connection)
+            (row,) = await connection.fetch(query("census"))
+    return (
+        f"PostgreSQL {versions[0]}, PostGIS {versions[1]}; {row['pictures']:,} pictures in {row['leaves']} leaves, "
+        f"{row['unfolded']:,} counts to fold, {row['retries']:,} sequences to retry"
+    )
