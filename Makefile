@@ -1,0 +1,35 @@
+# Every target is one line of help; what takes more than a line is in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help demo run setup test lint bench lock clean
+
+VENV := .venv/bin/python -m
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: setup ## Two real Panoramax servers with generated pictures, harvested and served until Ctrl-C
+	@exec $(VENV) panofed demo
+
+run: setup ## Harvest what instances.yaml enables, and serve it, until Ctrl-C
+	@exec $(VENV) panofed run
+
+setup: ## Make .venv with the locked dependencies (the others do it when needed)
+	@scripts/setup
+
+test: setup ## Run every test: doctests, unit, integration, acceptance; TESTS="tests/unit -k leaf" runs some
+	$(VENV) pytest --durations=15 $(TESTS)
+
+lint: setup ## Check style, formatting and types
+	$(VENV) ruff check .
+	$(VENV) ruff format --check .
+	$(VENV) mypy
+
+bench: setup ## Measure everything (long: it makes and harvests a million pictures); see bench/README.md
+	$(VENV) bench.run all
+
+lock: ## Resolve the dependencies of pyproject.toml anew into requirements.lock (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --group dev pyproject.toml --output-file requirements.lock
+
+clean: ## Stop the database and remove .venv, caches and .panofed, the harvested data included
+	@scripts/clean

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from federation.database import Role, Row, connect, explained
-from federation.errors import DatabaseUnavailable, QueryTooLong
+from federation.errors import DatabaseUnavailable, QueryTooLong, StaleLeaves
 from federation.settings import Settings
 
 #: More than the server's own limit for a statement: a server that is frozen must not freeze us.
 _PATIENCE_S = 5.0
+#: What leaf_guard() raises.
+_LEAVES_CHANGED = "PF001"
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class Connections:
                 connection = await self._take()
                 return await connection.fetch(statement, *arguments)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            await _explain(error)
+            await explain(error)
             raise
         finally:
             self._give_back(connection)
@@ -62,7 +64,7 @@ class Connections:
             connection = await self._take()
             yield connection
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            await _explain(error)
+            await explain(error)
             raise
         finally:
             self._give_back(connection)
@@ -88,9 +90,12 @@ class Connections:
         self._free.release()
 
 
-async def _explain(error: Exception) -> None:
+async def explain(error: Exception) -> None:
+    """Raise what a fault of the driver means to us."""
     if isinstance(error, asyncpg.QueryCanceledError):
         raise QueryTooLong("the request asks for too much: ask for a smaller place or fewer results") from error
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _LEAVES_CHANGED:
+        raise StaleLeaves(str(error)) from error
     if isinstance(error, TimeoutError):
         raise DatabaseUnavailable("the database does not answer in time") from error
     async with explained("asking the index"):

@@ -71,6 +71,13 @@ class Index:
             raise _Changed
         return [] if rows[0][-1] is None else rows
 
+    async def ask(self, statement: str, *arguments: object) -> list[Row]:
+        """Rows of a statement that itself fails (PF001) when the leaves it is given are not those of its snapshot."""
+        try:
+            return await self.source.fetch(statement, *arguments)
+        except StaleLeaves as error:
+            raise _Changed from error
+
     async def _load(self) -> LeafSet:
         async with self.source.use() as connection:
             self._known = await load_leaves(connection)

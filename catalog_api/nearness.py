@@ -10,13 +10,15 @@ import math
 from dataclasses import dataclass
 
 from catalog_api.index import Index
-from catalog_api.params import Interval
+from catalog_api.params import ALWAYS, Interval
 from catalog_api.places import Place
 from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
 
+#: Up to so many leaves are looked through one by one, by plans that are kept; more are planned together.
+_APART_LEAVES = 6
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -26,6 +28,9 @@ class Filters:
 
     interval: Interval
     sequences: tuple[int, ...] | None = None
+
+
+NO_FILTERS = Filters(interval=ALWAYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +76,13 @@ async def _nearest(
     bound_m: float | None = None
     if not place.box.crosses:
         looked_at = _enough(wanted, place.centre[1])
-        rows = await _seen(index, leaves, place, filters, after, wanted, looked_at)
-        if rows and (rows[0]["seen"] < looked_at or place.proves(rows[-1]["distance"], rows[0]["reach"])):
+        cells = leaves.covering(place.box)
+        if place.ewkb is None and filters == NO_FILTERS and not after.served and 0 < len(cells) <= _APART_LEAVES:
+            looked = await _first(index, leaves, place, cells, looked_at, wanted)
+        else:
+            looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted)
+        rows = sorted(looked, key=lambda row: (row["distance"], row["id"]))[:take]
+        if rows and is_proven(looked, rows[-1]["distance"], place, looked_at):
             return rows
         if not rows and not after.served:
             return []
@@ -83,6 +93,22 @@ async def _nearest(
     return await _within(index, leaves, place, filters, after, boxes, take)
 
 
+def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
+    """Whether no picture that was not seen can be nearer than `farthest_m`; leaves may have been looked through apart."""
+    reaches = {row["reach"] for row in looked if row["seen"] >= looked_at}
+    return all(place.proves(farthest_m, reach) for reach in reaches)
+
+
+async def _first(
+    index: Index, leaves: LeafSet, place: Place, cells: list[int], looked_at: int, wanted: int
+) -> list[Row]:
+    box = place.box
+    ends = (box.west, box.south, box.east, box.north)
+    return await index.ask(
+        query("catalog_nearest_first"), cells, leaves.version, *ends, *place.centre, looked_at, wanted
+    )
+
+
 def _enough(wanted: int, latitude: float) -> int:
     """How many to look at in plane degrees, so that the nearest `wanted` are most probably among them and proven to be:
     the circle in metres is an ellipse in degrees, longer by 1 / cos(latitude)."""
@@ -91,13 +117,20 @@ def _enough(wanted: int, latitude: float) -> int:
 
 
 async def _seen(
-    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, wanted: int, looked_at: int
+    index: Index,
+    leaves: LeafSet,
+    place: Place,
+    filters: Filters,
+    after: Position,
+    cells: list[int],
+    looked_at: int,
+    wanted: int,
 ) -> list[Row]:
     box = place.box
     return await index.read(
         leaves,
         query("catalog_nearest_seen"),
-        leaves.covering(box),
+        cells,
         box.west,
         box.south,
         box.east,

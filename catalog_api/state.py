@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from catalog_api.connections import Connections
+from catalog_api.connections import Connections, explain
 from catalog_api.index import Index
 from catalog_api.registry import Registry
 from catalog_api.stac import Writer
@@ -31,7 +31,11 @@ class OneConnection:
 
     async def fetch(self, statement: str, *arguments: object) -> list[Row]:
         """The rows of one statement."""
-        return await self.connection.fetch(statement, *arguments)
+        try:
+            return await self.connection.fetch(statement, *arguments)
+        except asyncpg.PostgresError as error:
+            await explain(error)
+            raise
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[asyncpg.Connection]:

@@ -32,6 +32,7 @@ class Role(StrEnum):
     READER = "panofed_reader"
     OPERATOR = "panofed_operator"
     WRITER = "panofed_writer"
+    OWNER = "panofed_owner"
 
 
 _POINT = struct.Struct("<BIIdd")
@@ -101,6 +102,8 @@ def _server_settings(role: Role | None, settings: Settings) -> dict[str, str]:
     common = {"application_name": f"panofed {role or 'migration'}", "timezone": "UTC", "jit": "off"}
     if role is None:
         return common
+    if role is Role.OWNER:
+        return common | {"role": role.value}
     timeout_s = settings.merge_timeout_s if role is Role.WRITER else settings.statement_timeout_s
     return common | {
         "role": role.value,

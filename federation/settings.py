@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     dictionary_items: int = Field(default=5_000, ge=100)
     dictionary_bytes: int = Field(default=112_640, ge=1_024, le=1_048_576)
     zstd_level: int = Field(default=15, ge=1, le=19)
+    compact_growth: float = Field(default=1.5, gt=1)
+    compact_min_pictures: int = Field(default=50_000, ge=1)
     fold_interval_s: float = Field(default=5.0, gt=0)
     fold_batch_rows: int = Field(default=50_000, ge=1_000)
     changes_kept_days: int = Field(default=30, ge=1)

@@ -217,6 +217,11 @@ class InstanceClient:
             yield page.features
             url = _next_link(page.links)
 
+    async def sample(self, sequence: str, limit: int) -> list[msgspec.Raw]:
+        """The first items of a sequence."""
+        answer = await self.session.get(f"collections/{quote(sequence, safe='')}/items?limit={limit}")
+        return self._decode(_items, answer).features
+
     async def sequence(self, sequence: str) -> Listed:
         """One sequence as it is now; OriginRefused with 404 when it is gone."""
         answer = await self.session.get(f"collections/{quote(sequence, safe='')}")

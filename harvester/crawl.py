@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 #: How often a sequence that changes while it is read is started again; the last time in one answer.
 _READ_ATTEMPTS = 3
 _RETRIES_A_VISIT = 500
+#: How many sequences of a new instance the samples for its dictionary come from.
+_SAMPLED_SEQUENCES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +158,28 @@ class Visit:
         numbers = await self._numbers([(entry.id, identifier) for entry, identifier in changed])
         self.progress.sequences_expected += len(changed)
         await self._remove(gone)
+        await self._sample([entry for entry, _ in changed])
         await self._read_all([Task(number=numbers[identifier], listed=entry) for entry, identifier in changed])
         return set(keyed)
+
+    async def _sample(self, listed: Seq[Listed]) -> None:
+        """Train the dictionary of a new instance before the first picture is stored, on items of many sequences.
+
+        What is stored plain and packed again later would leave half-empty pages behind.
+        """
+        if self.packer.packer.dictionary or self.instance.cursor is not None or not listed:
+            return
+        wanted = self.settings.dictionary_items
+        samples: list[bytes] = []
+        for entry in listed[:: -(-len(listed) // _SAMPLED_SEQUENCES)]:
+            with suppress(OriginError):
+                page = await self.client.sample(entry.id, wanted // _SAMPLED_SEQUENCES * 2)
+                accepted, _ = self._accept(page, entry.id)
+                samples += [picture.text for picture in accepted]
+            if len(samples) >= wanted:
+                break
+        if len(samples) >= wanted // 5:
+            await self.packer.train_on(self.lanes[0].lane.connection, samples)
 
     def _note_updated(self, updated: datetime | None) -> None:
         if updated is not None and (self.greatest_updated is None or updated > self.greatest_updated):
@@ -257,18 +279,28 @@ class Visit:
         self, page: list[msgspec.Raw], task: Task, refused: list[tuple[str, RecordRefused, bytes]]
     ) -> list[Picture]:
         """Those of a page that can be accepted; the others are counted, and kept aside with their reason."""
-        accepted = []
-        for raw in page:
-            try:
-                if len(bytes(raw)) > self.settings.item_bytes_max:
-                    raise RecordRefused("record", f"{len(bytes(raw))} bytes, more than {self.settings.item_bytes_max}")
-                accepted.append(Picture.from_stac(raw, instance=self.instance.id, collection=task.listed.id))
-            except RecordNotPublic:
+        accepted, others = self._accept(page, task.listed.id)
+        for raw, error in others:
+            if isinstance(error, RecordNotPublic):
                 self.progress.pictures_not_public += 1
-            except RecordRefused as error:
+            else:
                 self.progress.pictures_quarantined += 1
                 refused.append((_id_of(raw), error, bytes(raw)[: self.settings.quarantine_body_bytes]))
         return accepted
+
+    def _accept(
+        self, page: list[msgspec.Raw], collection: str
+    ) -> tuple[list[Picture], list[tuple[msgspec.Raw, RecordRefused]]]:
+        accepted: list[Picture] = []
+        refused: list[tuple[msgspec.Raw, RecordRefused]] = []
+        for raw in page:
+            try:
+                if len(raw) > self.settings.item_bytes_max:
+                    raise RecordRefused("record", f"{len(raw)} bytes, more than {self.settings.item_bytes_max}")
+                accepted.append(Picture.from_stac(raw, instance=self.instance.id, collection=collection))
+            except RecordRefused as error:
+                refused.append((raw, error))
+        return accepted, refused
 
     def _check_once(self, pictures: Seq[Picture], seen: set[str], task: Task) -> None:
         before = len(seen)

@@ -54,11 +54,12 @@ class PackerOf:
             self._samples.append(picture.text)
             self._sample_bytes += len(picture.text)
         if len(self._samples) >= self.settings.dictionary_items or self._sample_bytes >= _SAMPLE_BYTES_MAX:
-            self._training = True
-            await self._train(connection)
+            samples, self._samples = self._samples, []
+            await self.train_on(connection, samples)
 
-    async def _train(self, connection: Connection) -> None:
-        samples, self._samples = self._samples, []
+    async def train_on(self, connection: Connection, samples: Sequence[bytes]) -> None:
+        """Train, commit, and use the dictionary from now on; with nothing in common, all stays as it is."""
+        self._training = True
         content = await asyncio.to_thread(train, samples, self.settings.dictionary_bytes)
         if not content:
             return
@@ -77,7 +78,7 @@ async def repack(pool: Pool, sequences: Sequence[int], packer: Packer) -> int:
         leaves = await load_leaves(pool)
         cells = leaves.standing_for(row[0] for row in await pool.fetch(query("cells_of_sequences"), some))
         rows = await pool.fetch(query("plain_payloads"), cells, some)
-        packed = [packer.pack(unpacker.unpack(0, row["payload"])) for row in rows]
+        packed = packer.pack(unpacker.unpack(0, row["payload"]) for row in rows)
         keys = [[row[name] for row in rows] for name in ("cell", "sequence", "rank", "id")]
         total += rows_of(await pool.execute(query("repack_payloads"), cells, packer.dictionary, *keys, packed))
     return total

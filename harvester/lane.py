@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from federation.cells import cell_box
@@ -66,7 +67,7 @@ class Lane:
 
     async def add(
         self,
-        pictures: Iterable[Picture],
+        pictures: Sequence[Picture],
         *,
         sequence: int,
         packer: Packer,
@@ -76,7 +77,8 @@ class Lane:
         first_rank: int,
     ) -> None:
         """Stage pictures of one sequence; those without a rank get theirs from their order, from `first_rank` on."""
-        for offset, picture in enumerate(pictures):
+        payloads = await asyncio.to_thread(packer.pack, [picture.text for picture in pictures])
+        for offset, (picture, payload) in enumerate(zip(pictures, payloads, strict=True)):
             leaf = self.leaves.leaf_of(picture.h3)
             self._position += 1
             self._rows.append(
@@ -102,7 +104,7 @@ class Lane:
                     uuid.UUID(picture.id),
                     point_ewkb(picture.longitude, picture.latitude),
                     picture.semantics,
-                    packer.pack(picture.text),
+                    payload,
                     self._position,
                 )
             )

@@ -143,6 +143,7 @@ async def _describe(connection: Connection, batch: Batch, packer: Packer) -> set
 
 
 def _columns(merged: Sequence[tuple[int, SequenceRecord, int | None]], packer: Packer) -> list[list[object]]:
+    payloads = packer.pack(record.text for _, record, _ in merged)
     rows = [
         (
             number,
@@ -153,9 +154,9 @@ def _columns(merged: Sequence[tuple[int, SequenceRecord, int | None]], packer: P
             record.updated,
             record.hash,
             packer.dictionary,
-            packer.pack(record.text),
+            payload,
         )
-        for number, record, account in merged
+        for (number, record, account), payload in zip(merged, payloads, strict=True)
     ]
     return [list(column) for column in zip(*rows, strict=True)]
 

@@ -21,6 +21,7 @@ from federation.errors import PanofedError
 from federation.instances import load_instances, sync_instances
 from federation.queries import query
 from federation.settings import Settings
+from harvester.compact import compact
 from harvester.fold import fold
 from harvester.progress import OnProgress
 from harvester.split import split_leaves
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _DUE_S = 1.0
 _PURGE_S = 3_600.0
+_COMPACT_S = 900.0
 
 
 async def sync_file(pool: Pool, settings: Settings) -> None:
@@ -68,6 +70,7 @@ class Service:
             ("folding", settings.fold_interval_s, self._fold),
             ("splitting", settings.leaf_check_s, self._split),
             ("purging", _PURGE_S, self._purge),
+            ("compacting", _COMPACT_S, self._compact),
         ):
             scheduler.add_job(self._once(name, work), "interval", seconds=seconds, id=name, max_instances=1)
         scheduler.start()
@@ -120,6 +123,9 @@ class Service:
 
     async def _purge(self) -> None:
         await purge(self.harvester.pool, self.harvester.settings)
+
+    async def _compact(self) -> None:
+        await compact(self.harvester.dsn, self.harvester.settings)
 
     async def _drain(self) -> None:
         tasks = list(self._tasks.values())

@@ -20,6 +20,7 @@ from federation.database import Role, Row, explained, open_pool
 from federation.errors import ConfigurationError
 from federation.queries import query
 from federation.settings import Settings, load_settings
+from harvester.compact import compact
 from harvester.fold import fold
 from harvester.progress import Progress as Visited
 from harvester.schedule import Service, sync_file
@@ -78,10 +79,11 @@ async def _keep_house(harvester: Harvester) -> None:
 
 
 async def _finish(harvester: Harvester) -> None:
-    with console.status("Folding counts and splitting large leaves..."):
+    with console.status("Folding counts, splitting large leaves, rebuilding grown indexes..."):
         await fold(harvester.pool, harvester.settings)
-        await split_leaves(harvester.pool, harvester.settings)
-        await fold(harvester.pool, harvester.settings)
+        if await split_leaves(harvester.pool, harvester.settings):
+            await fold(harvester.pool, harvester.settings)
+        await compact(harvester.dsn, harvester.settings)
 
 
 async def serve_harvests(dsn: str, settings: Settings) -> bool:

@@ -33,6 +33,10 @@ FROM leaf_set v LEFT JOIN LATERAL (
 ) q ON v.version = $2
 ORDER BY q.distance, q.id;
 
+-- name: catalog_nearest_first
+-- The same for a first page without filters, each leaf apart by its kept plan; fails when the leaves are not those of $2.
+SELECT * FROM nearest_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+
 -- name: catalog_nearest_within
 -- Every picture of the boxes, nearest by geodesic first: the boxes hold all that can be among the next $7.
 SELECT v.version, q.*

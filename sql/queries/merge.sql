@@ -262,7 +262,7 @@ WITH ordered AS (
            max(last) AS last, sum(length_m) AS length_m,
            CASE WHEN max(x_max) - min(x_min) > 180 THEN min(east_of_greenwich) ELSE min(x_min) END AS west,
            CASE WHEN max(x_max) - min(x_min) > 180 THEN max(west_of_greenwich) ELSE max(x_max) END AS east,
-           min(south) AS south, max(north) AS north, ST_Multi(ST_Collect(line ORDER BY part)) AS lines
+           min(south) AS south, max(north) AS north, ST_AsTWKB(ST_Multi(ST_Collect(line ORDER BY part)), 6) AS lines
     FROM parts GROUP BY sequence
 ), occupied AS (
     SELECT sequence, array_agg(DISTINCT cell) AS cells

@@ -27,9 +27,9 @@ WITH moving AS (
     RETURNING p.*
 ), moved AS (
     INSERT INTO pictures
-    SELECT h3_parent(h3, $2::integer), h3, datetime, created, updated, indexed, hash, sequence, rank, account, camera,
+    SELECT h3_parent(h3, $2::integer), h3, datetime, created, updated, indexed, hash, prev_at, next_at, sequence, rank, account, camera,
            original_bytes, field_of_view, accuracy_m, pixel_density, instance, license, azimuth, dictionary, is_360,
-           served, id, prev_id, next_id, prev_at, next_at, geom, semantics, payload
+           served, id, prev_id, next_id, geom, semantics, payload
     FROM moving
     RETURNING cell, id, instance, sequence, datetime
 ), located AS (

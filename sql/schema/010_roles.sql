@@ -15,7 +15,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'panofed') THEN
         CREATE ROLE panofed LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
     END IF;
-    GRANT panofed_writer, panofed_operator, panofed_reader TO panofed;
+    -- the owner's part is for maintenance: rebuilding an index needs it
+    GRANT panofed_owner, panofed_writer, panofed_operator, panofed_reader TO panofed;
     -- the administrator of a hosted server is made a member of all: it hands objects over, and may serve as the login
     FOREACH wanted IN ARRAY ARRAY['panofed_owner', 'panofed_writer', 'panofed_operator', 'panofed_reader'] LOOP
         IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN

@@ -14,6 +14,9 @@ CREATE TABLE pictures (
     indexed timestamptz NOT NULL,
     -- of the origin's bytes: what tells a change, since `updated` does not
     hash bigint NOT NULL,
+    -- where the neighbours are: links need it
+    prev_at point,
+    next_at point,
     -- sequences.n
     sequence integer NOT NULL,
     rank integer NOT NULL,
@@ -36,11 +39,9 @@ CREATE TABLE pictures (
     -- the copy of its id that is shown
     served boolean NOT NULL,
     id uuid NOT NULL,
-    -- neighbours among the served pictures of the sequence, with their positions: links need both
+    -- neighbours among the served pictures of the sequence
     prev_id uuid,
     next_id uuid,
-    prev_at point,
-    next_at point,
     geom geometry(Point, 4326) NOT NULL,
     -- [{"key", "value"}] of picture, annotations and sequence
     semantics jsonb,

@@ -1,7 +1,7 @@
 -- Who may do what. Tables are named one by one: the schema also holds PostGIS's own, which are not ours to grant.
 GRANT SELECT ON
     instances, dictionaries, accounts, cameras, licenses, leaves, leaf_deltas, leaf_set, sequences, pictures, locator,
-    count_deltas, cell_counts, stale_counts, month_deltas, month_counts, changes, epochs, runs, retries
+    count_deltas, cell_counts, stale_counts, month_deltas, month_counts, changes, epochs, runs, retries, stale_counts, compactions
     TO panofed_reader, panofed_writer, panofed_operator;
 GRANT SELECT ON quarantine TO panofed_writer, panofed_operator;
 GRANT INSERT, UPDATE, DELETE ON

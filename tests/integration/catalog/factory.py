@@ -179,7 +179,7 @@ class Factory:
             record.updated,
             START + timedelta(days=365, seconds=next(self._seconds)),
             record.hash,
-            self.packer.pack(record.text),
+            self.packer.pack([record.text])[0],
         )
         items = {shot.id: make_item(shot, identifier, host) for shot in ranked}
         cells = await self._write_pictures(n, n_instance, identifier, instance, ranked, items)
@@ -263,7 +263,7 @@ class Factory:
             before and (before.longitude, before.latitude),
             after and (after.longitude, after.latitude),
             point_ewkb(record.longitude, record.latitude),
-            self.packer.pack(record.text),
+            self.packer.pack([record.text])[0],
         )
 
     async def _leaves_for(self, records: Sequence[Picture]) -> list[int]:
