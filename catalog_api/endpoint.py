@@ -1,4 +1,4 @@
-"""The edge of every route: methods, errors, HEAD, and the bytes that go out. One ASGI application per route, no middleware."""
+"""The edge of every route: methods, errors, HEAD, and the bytes that go out. One ASGI application each, no middleware."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 
 class Endpoint:
-    """Answers one path. `handlers` by method; HEAD is answered as GET without the body, OPTIONS with what is allowed."""
+    """Answers one path. `handlers` by method; HEAD is GET without the body, OPTIONS says what is allowed."""
 
     def __init__(self, **handlers: Handler) -> None:
         self._handlers: Mapping[str, Handler] = dict(handlers)

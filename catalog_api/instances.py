@@ -1,4 +1,4 @@
-"""Endpoints about the federation and the catalog itself: instances, landing page, conformance, configuration, liveness."""
+"""Endpoints about the federation and the catalog itself: instances, landing page, conformance, settings, liveness."""
 
 from __future__ import annotations
 

@@ -82,5 +82,3 @@ async def read_body(request: Request, most: int) -> bytes:
             raise BodyTooLarge(f"the body is longer than {most} bytes")
         pieces.append(piece)
     return b"".join(pieces)
-
-

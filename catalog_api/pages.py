@@ -22,7 +22,9 @@ Ask = Callable[[Index, int, str | None], Awaitable[Page]]
 Links = Callable[[Page], list[Link]]
 
 
-async def answer_page(catalog: Catalog, writer: Writer, ask: Ask, links: Links, limit: int, token: str | None) -> Answer:
+async def answer_page(
+    catalog: Catalog, writer: Writer, ask: Ask, links: Links, limit: int, token: str | None
+) -> Answer:
     """The answer with the first `limit` pictures after `token`."""
     page = await ask(catalog.index, min(limit, AT_ONCE), token)
     if limit <= AT_ONCE or page.token is None:

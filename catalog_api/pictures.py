@@ -120,5 +120,3 @@ def is_confirmed(href: str, instance: Instance) -> bool:
     if parts.scheme not in ("http", "https") or "@" in host or not host:
         return False
     return host in instance.hosts or (parts.hostname or "") in instance.hosts
-
-

@@ -57,7 +57,7 @@ def place_of_geometry(geometry: BaseGeometry) -> Place:
     west, south, east, north = geometry.bounds
     whole = geometry
     if east - west > 180 and hasattr(geometry, "geoms"):
-        shifted = type(geometry)([_eastwards(part) for part in geometry.geoms])
+        shifted = shapely.GeometryCollection([_eastwards(part) for part in geometry.geoms])
         if shifted.bounds[2] - shifted.bounds[0] < east - west:
             whole = shifted
             west, _, east, _ = whole.bounds

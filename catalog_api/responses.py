@@ -1,4 +1,4 @@
-"""Answers: bytes with an ETag, compressed as the client likes, readable from every origin; and what each error looks like."""
+"""Answers: bytes with an ETag, compressed as the client likes, open to every origin; and what each error looks like."""
 
 from __future__ import annotations
 

@@ -89,9 +89,7 @@ async def _search_place(index: Index, settings: Settings, params: SearchParams) 
     if params.collections is not None:
         known = await index.fetch(query("catalog_sequence_leaves"), params.collections)
         filters = replace(filters, sequences=tuple(row["n"] for row in known))
-    found = await search_place(
-        index, place_of(params), filters, start, params.limit + 1, settings.nearness_results
-    )
+    found = await search_place(index, place_of(params), filters, start, params.limit + 1, settings.nearness_results)
     kept = found[: params.limit]
     token = _place_token(kept[-1][1], request, settings) if len(found) > params.limit else None
     return Page([(row, str(row["sequence"])) for row, _ in kept], token)
@@ -139,5 +137,3 @@ async def _search_newest(index: Index, params: SearchParams) -> Page:
     if len(rows) > params.limit:
         token = write_token("newest", request, kept[-1]["datetime"].isoformat(), kept[-1]["id"])
     return Page([(row, str(row["sequence"])) for row in kept], token)
-
-

@@ -15,7 +15,6 @@ from catalog_api.items import catalog_of, host_of
 from catalog_api.nearness import ZERO_ID
 from catalog_api.pages import Link, answer_page
 from catalog_api.params import (
-    BadRequest,
     Interval,
     as_uuid,
     read_box,
@@ -24,11 +23,12 @@ from catalog_api.params import (
     read_rank,
     read_token,
 )
-from catalog_api.responses import Answer, NotFound
+from catalog_api.responses import Answer, BadRequest, NotFound
 from catalog_api.search import Page, ewkb_of_box
 from catalog_api.tokens import fingerprint, write_token
 from catalog_api.tokens import read_token as open_token
 from catalog_api.walks import RANK_MIN, RankPosition, read_sequence
+from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
@@ -67,6 +67,7 @@ async def _sequence_row(index: Index, identifier: str) -> Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ListParams:
     limit: int
+    box: Box | None
     ewkb: bytes | None
     interval: Interval
     newest_first: bool
@@ -88,7 +89,7 @@ async def get_sequences(request: Request) -> Answer:
     statement = query("catalog_sequences" if upwards else "catalog_sequences_before")
     interval = params.interval
     rows = await catalog.index.fetch(
-        statement, *position, params.limit + 1, params.ewkb, interval.start, interval.end
+        statement, *position, params.limit + 1, params.ewkb, interval.start, interval.end, *_box_numbers(params.box)
     )
     more = len(rows) > params.limit
     rows = rows[: params.limit]
@@ -115,12 +116,19 @@ def _list_params(asked: dict[str, str], most: int) -> _ListParams:
     interval = read_interval(asked.get("datetime"))
     return _ListParams(
         limit=read_limit(asked.get("limit"), _LIMIT_DEFAULT, most),
+        box=box,
         ewkb=ewkb,
         interval=interval,
         newest_first=sortby.startswith("-"),
         token=read_token(asked.get("token")),
         request=fingerprint("collections", ewkb, interval, sortby.startswith("-")),
     )
+
+
+def _box_numbers(box: Box | None) -> tuple[object, ...]:
+    if box is None:
+        return None, None, None, None
+    return [part.west for part in box.parts()], [part.east for part in box.parts()], box.south, box.north
 
 
 def _turns(rows: list[Row], params: _ListParams, kind: str, more: bool) -> dict[str, str]:

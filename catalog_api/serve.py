@@ -47,7 +47,9 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise ConfigurationError(f"PANOFED_PORT={settings.port}: {settings.host} port {settings.port}: {error}") from error
+        raise ConfigurationError(
+            f"PANOFED_PORT={settings.port}: {settings.host} port {settings.port}: {error}"
+        ) from error
     listener.listen(_BACKLOG)
     return listener
 

@@ -78,13 +78,16 @@ class Writer:
 
     def related(self, neighbour: Neighbour) -> bytes:
         """The link to a picture of another sequence at the same place."""
-        return b'{"rel":"related","type":"application/geo+json","href":%b%b/items/%b","id":"%b","geometry":%b,"datetime":"%b"}' % (
-            self._collections,
-            neighbour.sequence.encode(),
-            neighbour.id.encode(),
-            neighbour.id.encode(),
-            _point(neighbour.longitude, neighbour.latitude),
-            neighbour.captured.isoformat().encode(),
+        return (
+            b'{"rel":"related","type":"application/geo+json","href":%b%b/items/%b","id":"%b","geometry":%b,"datetime":"%b"}'
+            % (
+                self._collections,
+                neighbour.sequence.encode(),
+                neighbour.id.encode(),
+                neighbour.id.encode(),
+                _point(neighbour.longitude, neighbour.latitude),
+                neighbour.captured.isoformat().encode(),
+            )
         )
 
     def collection(self, row: Row) -> bytes:

@@ -1,4 +1,4 @@
-"""What one worker holds while it runs: settings, connections, the leaves and names it knows, the writers of documents."""
+"""What one worker holds while it runs: settings, connections, the leaves and names it knows, document writers."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Searches without a place: by ids, through sequences by rank, and newest first through the leaves that can matter."""
+"""Searches without a place: by ids, through sequences by rank, and newest first through the latest sequences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from catalog_api.index import Index
 from catalog_api.nearness import ZERO_ID
@@ -13,8 +13,9 @@ from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
 
-#: How many leaves one statement names while walking: planning grows with them, trips shrink.
-_LEAVES_AT_ONCE = 8
+#: How many sequences are read at first, and at most, before looking whether the page is full.
+_SEQUENCES_AT_FIRST, _SEQUENCES_AT_MOST = 2, 64
+_FOREVER = datetime.max.replace(tzinfo=UTC)
 RANK_MIN = -(2**31)
 
 
@@ -25,15 +26,6 @@ class RankPosition:
     sequence: int = 0
     rank: int = RANK_MIN
     id: str = ZERO_ID
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A leaf with the dates of its pictures; None where nobody knows."""
-
-    cell: int
-    first: datetime | None
-    last: datetime | None
 
 
 async def by_ids(
@@ -102,24 +94,28 @@ async def read_sequence(
     )
 
 
-async def newest(
-    index: Index, interval: Interval, after: tuple[datetime, str] | None, wanted: int
-) -> list[Row]:
-    """Pictures by date, the latest first, then by id; leaves whose dates cannot matter are not touched."""
+async def newest(index: Index, interval: Interval, after: tuple[datetime, str] | None, wanted: int) -> list[Row]:
+    """Pictures by date, the latest first, then by id.
+
+    They are found through their sequences: those around the moment where the page begins, then those that end before it,
+    a few at a time, until no further one can have a picture as late as the last one found.
+    """
+    until = _earlier(interval.end, after[0] if after else None)
 
     async def work(leaves: LeafSet) -> list[Row]:
-        spans = [_span(row) for row in await index.fetch(query("catalog_leaf_statistics"))]
-        latest = _earlier(interval.end, after[0] if after else None)
-        left = order_spans(spans, interval.start, latest)
+        group = [] if until is None else await index.fetch(query("catalog_sequences_around"), until)
+        edge, at_once = (until or _FOREVER, -(2**31)), _SEQUENCES_AT_FIRST
         found: list[Row] = []
         while True:
-            group, left = left[:_LEAVES_AT_ONCE], left[_LEAVES_AT_ONCE:]
-            found.extend(await _newest_of(index, leaves, [span.cell for span in group], interval, after, wanted))
+            more = await index.fetch(query("catalog_sequences_until"), *edge, interval.start, at_once)
+            found += await _newest_of(index, leaves, [*group, *more], interval, after, wanted)
             found.sort(key=lambda row: row["id"])
             found.sort(key=lambda row: row["datetime"], reverse=True)
             del found[wanted:]
-            if not left or (len(found) == wanted and _is_older(left[0], found[-1]["datetime"])):
+            if len(more) < at_once or (len(found) == wanted and more[-1]["datetime_max"] < found[-1]["datetime"]):
                 return found
+            group, edge = [], (more[-1]["datetime_max"], more[-1]["n"])
+            at_once = min(2 * at_once, _SEQUENCES_AT_MOST)
 
     return await index.repeat(work)
 
@@ -127,36 +123,19 @@ async def newest(
 async def _newest_of(
     index: Index,
     leaves: LeafSet,
-    cells: Sequence[int],
+    sequences: Sequence[Row],
     interval: Interval,
     after: tuple[datetime, str] | None,
     wanted: int,
 ) -> list[Row]:
-    when, identifier = after or (None, None)
+    if not sequences:
+        return []
+    cells = leaves.standing_for(cell for row in sequences for cell in row["cells"])
+    numbers, known = [row["n"] for row in sequences], [row["indexed"] for row in sequences]
     return await index.read(
-        leaves, query("catalog_newest"), cells, wanted, when, identifier, interval.start, interval.end
-    )
-
-
-def _span(row: Row) -> Span:
-    if row["unknown"]:
-        return Span(row["cell"], None, None)
-    return Span(row["cell"], row["datetime_min"], row["datetime_max"])
-
-
-def order_spans(spans: Sequence[Span], start: datetime | None, end: datetime | None) -> list[Span]:
-    """Those that may hold a picture from `start` to `end`, the one with the latest date first; unknown ones before all."""
-    may = [
-        span
-        for span in spans
-        if not (start is not None and span.last is not None and span.last < start)
-        and not (end is not None and span.first is not None and span.first > end)
-    ]
-    return sorted(may, key=lambda span: (span.last is not None, -span.last.timestamp() if span.last else 0, span.cell))
-
-
-def _is_older(span: Span, when: datetime) -> bool:
-    return span.last is not None and span.last < when
+        leaves, query("catalog_newest"), cells, numbers, known, wanted, *(after or (None, None)), interval.start,
+        interval.end,
+    )  # fmt: skip
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -12,7 +12,14 @@ from typing import Any
 
 import asyncpg
 
-from federation.errors import DatabaseError, DatabaseFull, DatabaseTooOld, DatabaseUnavailable, SchemaMismatch
+from federation.errors import (
+    DatabaseError,
+    DatabaseFull,
+    DatabaseTooOld,
+    DatabaseUnavailable,
+    QueryTooLong,
+    SchemaMismatch,
+)
 from federation.queries import query
 from federation.settings import Settings
 from federation.sqlfiles import sql_files
@@ -58,11 +65,15 @@ async def explained(what: str) -> AsyncIterator[None]:
         yield
     except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
         raise DatabaseFull(f"{what}: the database's disk is full ({error})") from error
+    except asyncpg.QueryCanceledError as error:
+        raise QueryTooLong(f"{what}: a statement ran out of its time ({error})") from error
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as error:
         raise DatabaseUnavailable(f"{what}: the database does not answer ({error or type(error).__name__})") from error
     except asyncpg.InterfaceError as error:
         raise DatabaseUnavailable(f"{what}: the connection was lost ({error})") from error
-    except asyncpg.AdminShutdownError as error:
+    except asyncpg.IdleInTransactionSessionTimeoutError as error:
+        raise DatabaseUnavailable(f"{what}: the connection was idle for too long ({error})") from error
+    except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
         raise DatabaseUnavailable(f"{what}: the database is shutting down ({error})") from error
 
 
@@ -119,9 +130,7 @@ async def check_versions(connection: Connection) -> tuple[str, str]:
     """(PostgreSQL, PostGIS) versions; DatabaseTooOld names what is too old."""
     server = connection.get_server_version()
     if server.major < POSTGRESQL_MIN:
-        raise DatabaseTooOld(
-            f"PostgreSQL {server.major}.{server.minor} is too old: {POSTGRESQL_MIN} or newer is needed"
-        )
+        raise DatabaseTooOld(f"PostgreSQL {server.major} is too old: {POSTGRESQL_MIN} or newer is needed")
     available = await connection.fetchval(query("postgis_version_available"))
     if available is None:
         raise DatabaseError(
@@ -129,7 +138,8 @@ async def check_versions(connection: Connection) -> tuple[str, str]:
         )
     if tuple(int(part) for part in available.split(".")[:2]) < POSTGIS_MIN:
         raise DatabaseTooOld(f"PostGIS {available} is too old: {'.'.join(map(str, POSTGIS_MIN))} or newer is needed")
-    return f"{server.major}.{server.minor}", available
+    # asyncpg reads 15.18 as 15, 0, 18
+    return f"{server.major}.{server.micro}", available
 
 
 def checksum(script: str) -> str:

@@ -66,6 +66,8 @@ def split_object(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     b'[1.50, 2]'
     """
     try:
+        # msgspec does not look into members; what is no UTF-8 would break every page it is served on
+        str(raw, "utf-8")
         return _top_level.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecordRefused("record", str(error)) from error
@@ -124,7 +126,7 @@ class Known(NamedTuple):
     def texts(self) -> list[tuple[bytes, bytes]]:
         """(marker, what it stands for): numbers in their shortest form and times in UTC, as GeoVisio does."""
         texts = [(_ID, self.id.encode())]
-        if len(self.collection) == 36:
+        if len(self.collection) == 36 and self.collection.isprintable():
             texts.append((_COLLECTION, self.collection.encode()))
         if len(self.id) == 36:
             texts.append((_PATH, storage_path(self.id).encode()))

@@ -12,8 +12,9 @@ import msgspec
 import orjson
 
 from federation.cells import cell_of
-from federation.errors import RecordNotPublic, RecordRefused
+from federation.errors import RecordRefused
 from federation.payload import Known, content_hash, join_object, kept_links, shrink, split_object, with_members
+from federation.visibility import check_item_public, check_public
 
 #: Keys every item has here, with what they are when the origin left them out (docs/api.md, "Keys added when absent").
 ADDED_WHEN_ABSENT: dict[str, bytes] = {
@@ -24,6 +25,8 @@ ADDED_WHEN_ABSENT: dict[str, bytes] = {
 }
 _REAL_MAX = 3.0e38
 _INT_MAX = 2**31 - 1
+#: Characters of a name that goes into an index, whose rows PostgreSQL limits to 2,700 bytes
+_NAME_MAX = 300
 _NAMESPACE = uuid.UUID("6f1c1f0e-52f0-5a53-9c0b-6d6a2d4e3b11")
 
 Number = int | float
@@ -64,8 +67,6 @@ class _Properties(msgspec.Struct):
     license: str | None = None
     azimuth: Loose = msgspec.field(name="view:azimuth", default=None)
     camera: _Camera | None = msgspec.field(name="pers:interior_orientation", default=None)
-    visibility: str | None = msgspec.field(name="geovisio:visibility", default=None)
-    status: str | None = msgspec.field(name="geovisio:status", default=None)
     rank: int | None = msgspec.field(name="geovisio:rank_in_collection", default=None)
     original_bytes: int | None = msgspec.field(name="original_file:size", default=None)
     accuracy_m: Loose = msgspec.field(name="quality:horizontal_accuracy", default=None)
@@ -123,9 +124,9 @@ class Picture:
         `instance` is the stable id, for ids that are no UUID (other STAC servers): those become UUIDv5 of both and
         the origin's id stays in the payload.
         """
+        check_item_public(raw)
         members = split_object(raw)
         properties = _decode(_properties, members, "properties")
-        _check_public(properties.visibility, properties.status)
         origin_id: str = _decode(_text, members, "id")
         longitude, latitude = _position(members)
         identifier = picture_uuid(origin_id, instance, collection)
@@ -133,7 +134,7 @@ class Picture:
         document["properties"] = msgspec.Raw(_completed(members["properties"]))
         captured = _required_time(properties.datetime or properties.start_datetime)
         created, updated = _time(properties.created), _time(properties.updated)
-        known = Known(identifier, collection, longitude, latitude, captured, created, updated)
+        known = Known(identifier, sequence_uuid(collection, instance), longitude, latitude, captured, created, updated)
         whole, links = join_object(document, last="properties"), kept_links(members.get("links"))
         camera = properties.camera or _Camera()
         field_of_view = _number(camera.field_of_view)
@@ -155,7 +156,7 @@ class Picture:
             original_bytes=_in_range(properties.original_bytes, 0, _INT_MAX),
             camera=_camera(camera),
             account=account_of(members.get("providers"), instance),
-            license=_clean(properties.license or ""),
+            license=_clean(properties.license or "")[:_NAME_MAX],
             semantics=_semantics(properties),
             hash=content_hash(whole, links),
             text=shrink(whole, links, known),
@@ -182,8 +183,8 @@ class Sequence:
         """Read one collection; RecordRefused names the field that is wrong."""
         members = split_object(raw)
         origin_id: str = _decode(_text, members, "id")
+        check_public(raw)
         head = _decode_head(raw)
-        _check_public(head.visibility, head.status)
         identifier = sequence_uuid(origin_id, instance)
         document = {key: value for key, value in members.items() if key not in ("links", "extent", "stats:items")}
         whole, links = join_object(document, last="summaries"), kept_links(members.get("links"))
@@ -209,8 +210,6 @@ class _Head(msgspec.Struct):
     license: str | None = None
     created: str | None = None
     updated: str | None = None
-    visibility: str | None = msgspec.field(name="geovisio:visibility", default=None)
-    status: str | None = msgspec.field(name="geovisio:status", default=None)
     stats: _Stats | None = msgspec.field(name="stats:items", default=None)
 
 
@@ -220,7 +219,7 @@ _head = msgspec.json.Decoder(_Head)
 def _decode_head(raw: bytes | msgspec.Raw) -> _Head:
     try:
         return _head.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refused("", error) from error
 
 
@@ -258,7 +257,7 @@ def account_of(providers: msgspec.Raw | None, instance: str) -> Account | None:
     for provider in named:
         if provider.name and (not provider.roles or "producer" in provider.roles):
             identifier = _as_uuid(provider.id or "")
-            name = _clean(provider.name)
+            name = _clean(provider.name)[:_NAME_MAX]
             return Account(id=identifier or str(uuid.uuid5(_NAMESPACE, f"{instance}//{name}")), name=name)
     return None
 
@@ -277,17 +276,10 @@ def _refused(key: str, error: Exception) -> RecordRefused:
     return RecordRefused(key + path.rstrip("`") if key else path.strip(".`") or "record", problem)
 
 
-def _check_public(visibility: str | None, status: str | None) -> None:
-    if visibility not in (None, "anyone"):
-        raise RecordNotPublic("geovisio:visibility", "not for anonymous visitors")
-    if status not in (None, "ready"):
-        raise RecordNotPublic("geovisio:status", "not ready")
-
-
 def _position(members: dict[str, msgspec.Raw]) -> tuple[float, float]:
     point: _Point = _decode(_point, members, "geometry")
     if point.type != "Point":
-        raise RecordRefused("geometry.type", f"{point.type!r} is not Point")
+        raise RecordRefused("geometry.type", f"{point.type[:64]!r} is not Point")
     if len(point.coordinates) < 2:
         raise RecordRefused("geometry.coordinates", f"{point.coordinates} has no longitude and latitude")
     longitude, latitude = point.coordinates[:2]
@@ -382,7 +374,7 @@ def _clean(text: str) -> str:
 
 
 def _camera(camera: _Camera) -> tuple[str, str] | None:
-    make, model = _clean(camera.camera_manufacturer or ""), _clean(camera.camera_model or "")
+    make, model = (_clean(text or "")[:_NAME_MAX] for text in (camera.camera_manufacturer, camera.camera_model))
     return (make, model) if make or model else None
 
 

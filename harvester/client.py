@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -11,12 +13,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from federation.errors import OriginChanged, OriginMalformed, OriginRefused
+from federation.errors import OriginChanged, OriginMalformed, OriginRefused, RecordNotPublic
 from federation.outbound import Answer, OriginSession
 from federation.settings import Settings
+from federation.visibility import check_public
 
 _T = TypeVar("_T")
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
+#: No instance's clock is ahead by so much: nothing is newer than that.
+_NOTHING_YET = timedelta(days=400)
+_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b')
 
 
 class Listing(StrEnum):
@@ -47,8 +53,7 @@ class _Items(msgspec.Struct):
 
 class _Listed(msgspec.Struct):
     id: str
-    updated: str | None = None
-    status: str | None = msgspec.field(name="geovisio:status", default=None)
+    updated: object = None
 
 
 _collections = msgspec.json.Decoder(_Collections)
@@ -131,9 +136,11 @@ class InstanceClient:
     async def _probe_listing(self) -> Listing:
         for way in (Listing.ID, Listing.ID_STATUS):
             try:
-                answer = await self.session.get(self._listing_url(way, Window(since=datetime.now(UTC)), None, limit=1))
-                self._decode(_collections, answer)
-                return way
+                window = Window(since=datetime.now(UTC) + _NOTHING_YET)
+                answer = await self.session.get(self._listing_url(way, window, None, limit=1))
+                # who answers with something did not understand the filter
+                if not self._decode(_collections, answer).collections:
+                    return way
             except OriginRefused as error:
                 if error.status not in (400, 404, 422, 500, 501):
                     raise
@@ -150,6 +157,8 @@ class InstanceClient:
             if not page.entries and not page.unreadable:
                 return
             yield page
+            if page.last_id is None and len(page.unreadable) < self.settings.page_sequences:
+                return
             if page.last_id is None or (window.after is not None and page.last_id <= window.after):
                 raise OriginMalformed(
                     f"the listing does not go on after {window.after}", instance=self.instance, url=answer.url
@@ -169,7 +178,8 @@ class InstanceClient:
             answer = await self.session.get(url)
             page = self._listing_page(answer)
             yield replace(page, last_id=None)
-            url = _next_link(self._decode(_collections, answer).links) if page.entries else None
+            listed = page.entries or page.unreadable
+            url = _next_link(self._decode(_collections, answer).links) if listed else None
 
     def _listing_url(self, way: Listing, window: Window, until: datetime | None, *, limit: int) -> str:
         clauses = [] if way is Listing.ID else ["status IN ('deleted','ready')"]
@@ -187,9 +197,8 @@ class InstanceClient:
         for raw in self._decode(_collections, answer).collections:
             try:
                 head = _listed.decode(raw)
-                gone = head.status == "deleted"
-                entries.append(Listed(id=head.id, updated=_time(head.updated), raw=None if gone else raw))
-            except (msgspec.DecodeError, ValueError) as error:
+                entries.append(Listed(id=head.id, updated=_time(head.updated), raw=raw if _is_public(raw) else None))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 unreadable.append(str(error))
         last = entries[-1].id if entries else None
         return ListingPage(entries=tuple(entries), unreadable=tuple(unreadable), at=answer.date(), last_id=last)
@@ -227,6 +236,10 @@ class InstanceClient:
         answer = await self.session.get(f"collections/{quote(sequence, safe='')}")
         raw = msgspec.Raw(answer.body)
         head = self._decode(_listed, answer)
+        if head.id != sequence:
+            raise OriginMalformed(
+                f"asked for {sequence}, it gave {head.id[:64]}", instance=self.instance, url=answer.url
+            )
         return Listed(id=head.id, updated=_time(head.updated), raw=raw)
 
     async def check_unchanged(self, before: Listed) -> None:
@@ -243,6 +256,8 @@ class InstanceClient:
         try:
             return decoder.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                return decoder.decode(without_nan(answer.body))
             kind = answer.headers.get("content-type", "no content type")
             raise OriginMalformed(
                 f"{answer.url} answered {kind}, {len(answer.body)} bytes, not the JSON expected: {error}",
@@ -264,8 +279,28 @@ def _stamp(when: datetime) -> str:
     return when.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _time(text: str | None) -> datetime | None:
-    if text is None:
+def _time(text: object) -> datetime | None:
+    """UTC; what is no time is absent here, and refused with its name when the sequence is read."""
+    try:
+        when = datetime.fromisoformat(str(text))
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    when = datetime.fromisoformat(text)
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _is_public(raw: msgspec.Raw) -> bool:
+    """False for a tombstone too: its status is `deleted`."""
+    try:
+        check_public(raw)
+    except RecordNotPublic:
+        return False
+    return True
+
+
+def without_nan(body: bytes) -> bytes:
+    """The NaN and Infinity of careless servers as texts, so that only the item they are in is refused.
+
+    >>> without_nan(b'{"a": [NaN, -Infinity], "NaN": "is NaN"}')
+    b'{"a": ["NaN", "-Infinity"], "NaN": "is NaN"}'
+    """
+    return _NAN.sub(lambda match: match[0] if match[0].startswith(b'"') else b'"' + match[0] + b'"', body)

@@ -12,65 +12,53 @@ import logging
 import uuid
 from collections.abc import Sequence as Seq
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
 
-from federation.database import Pool
-from federation.errors import OriginChanged, OriginError, OriginRefused, RecordNotPublic, RecordRefused
+from federation.database import Pool, Row, explained
+from federation.errors import (
+    OriginChanged,
+    OriginError,
+    OriginRefused,
+    OriginUnreachable,
+    QueryTooLong,
+    RecordNotPublic,
+    RecordRefused,
+)
 from federation.queries import query
 from federation.record import Picture, Sequence, sequence_uuid
 from federation.settings import Settings
+from harvester.accept import Aside, accept
 from harvester.client import InstanceClient, Listed, Listing, ListingPage, Window
 from harvester.dictionaries import PackerOf
-from harvester.lane import Lane
 from harvester.merge import Batch, merge_batch
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
 from harvester.reconcile import unlisted_sequences
+from harvester.tasks import Instance, LaneState, Task
 
 logger = logging.getLogger(__name__)
 
 #: How often a sequence that changes while it is read is started again; the last time in one answer.
 _READ_ATTEMPTS = 3
 _RETRIES_A_VISIT = 500
+#: Answers that say a sequence is not there for an anonymous visitor.
+_GONE = frozenset({401, 403, 404, 410})
+#: So many faults of the whole instance one after the other end the visit; those sequences stand in retries.
+_FAULTS_IN_A_ROW = 5
+_BUSY = frozenset({429, 500, 502, 503, 504})
+#: What the database refuses for its content: the guilty sequence is looked for.
+_REFUSED_BY_DATABASE = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.InternalServerError,
+)
 #: How many sequences of a new instance the samples for its dictionary come from.
 _SAMPLED_SEQUENCES = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """What the index knows of an instance when its visit begins."""
-
-    n: int
-    id: str
-    name: str
-    url: str
-    cursor: datetime | None
-    crawl_after: str | None
-    crawl_started: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """A sequence to read. `alone` is set when it made a batch fail: it is merged by itself."""
-
-    number: int
-    listed: Listed
-    alone: bool = False
-
-
-@dataclass(slots=True)
-class LaneState:
-    """What one lane has staged since its last merge."""
-
-    lane: Lane
-    merged: list[tuple[int, Sequence, int | None]] = field(default_factory=list)
-    tasks: list[Task] = field(default_factory=list)
-    ids: set[str] = field(default_factory=set)
-    id_twice: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +78,7 @@ class Visit:
     greatest_updated: datetime | None = None
     clock: datetime | None = None
     _again: list[Task] = field(default_factory=list)
+    _faults_in_a_row: int = 0
     _hidden: list[int] = field(default_factory=list)
 
     async def harvest(self) -> None:
@@ -101,37 +90,55 @@ class Visit:
             None if self.instance.cursor is None else self.instance.cursor - timedelta(seconds=self.settings.overlap_s)
         )
         self._phase("first crawl" if first else "reading changes")
+        self.clock = self.instance.crawl_started
         listed: set[uuid.UUID] = set()
+        complete = True
         async for page in self.client.changed(Window(since=since, after=self.instance.crawl_after)):
-            if self.clock is None:
-                self.clock = self.instance.crawl_started or page.at
+            self.clock = self.clock or page.at
+            complete = complete and not page.unreadable
             keys = await self._take_page(page)
             if self.client.listing is Listing.LINKS:
                 listed.update(keys)
             if first and page.last_id is not None:
-                await self.pool.execute(
-                    query("advance_first_crawl"), self.instance.n, uuid.UUID(page.last_id), self.clock, self.run
-                )
-        if self.client.listing is Listing.LINKS:
+                await self._resume_after(page.last_id)
+        if self.client.listing is Listing.LINKS and complete:
             # this instance cannot say what is gone: what a complete listing lacks is inferred to be
             self._phase("comparing")
             await self._remove(await unlisted_sequences(self.pool, self.instance.n, listed, self.settings))
-        cursor = self.clock if first else self.greatest_updated
-        if cursor is not None:
-            await self.pool.execute(query("advance_cursor"), self.instance.n, cursor, self.run)
+        await self.pool.execute(query("advance_cursor"), self.instance.n, self._reached(first=first), self.run)
+
+    def _reached(self, *, first: bool) -> datetime | None:
+        """The new cursor. Without a clock a first crawl gives none, and the next visit lists everything once more.
+
+        An `updated` that lies in the instance's future would hide what comes until then.
+        """
+        if first or self.greatest_updated is None:
+            return self.clock if first else None
+        return self.greatest_updated if self.clock is None else min(self.greatest_updated, self.clock)
+
+    async def _resume_after(self, last_id: str) -> None:
+        """A first crawl that is killed goes on after this sequence; one whose ids are no UUID begins again."""
+        if sequence_uuid(last_id, self.instance.id) == last_id.lower():
+            await self.pool.execute(
+                query("advance_first_crawl"), self.instance.n, uuid.UUID(last_id), self.clock, self.run
+            )
 
     async def _due_retries(self) -> list[Task]:
         rows = await self.pool.fetch(query("due_retries"), self.instance.n, _RETRIES_A_VISIT)
         tasks = []
         for row in rows:
-            with suppress(OriginRefused):
+            try:
                 listed = await self.client.sequence(row["id"])
+            except OriginError as error:
+                if not isinstance(error, OriginRefused) or error.status not in _GONE:
+                    await self._put_off(row["id"], error)
+                    continue
+                # gone since: the listing tells of it by a tombstone, this entry has done its work
+                key = uuid.UUID(sequence_uuid(row["id"], self.instance.id))
+                await self.pool.execute(query("drop_retry"), self.instance.n, key)
+            else:
+                self._faults_in_a_row = 0
                 tasks.append((listed, sequence_uuid(listed.id, self.instance.id)))
-                continue
-            # gone since: the listing tells of it by a tombstone, this entry has done its work
-            await self.pool.execute(
-                query("drop_retry"), self.instance.n, uuid.UUID(sequence_uuid(row["id"], self.instance.id))
-            )
         numbers = await self._numbers([(listed.id, identifier) for listed, identifier in tasks])
         return [Task(number=numbers[identifier], listed=listed) for listed, identifier in tasks]
 
@@ -153,7 +160,7 @@ class Visit:
                     gone.append(row["n"])
                 continue
             self._note_updated(entry.updated)
-            if row is None or row["state"] != "merged" or entry.updated is None or row["updated"] != entry.updated:
+            if row is None or (not row["waiting"] and _differs(row, entry)):
                 changed.append((entry, str(key)))
         numbers = await self._numbers([(entry.id, identifier) for entry, identifier in changed])
         self.progress.sequences_expected += len(changed)
@@ -224,20 +231,28 @@ class Visit:
         await self._remove(hidden)
 
     async def _work(self, state: LaneState, queue: asyncio.Queue[Task]) -> None:
-        while not queue.empty():
-            task = queue.get_nowait()
-            if task.alone:
-                await self._merge(state)
-            await self._read(state, task)
-            if task.alone or state.lane.staged >= self.settings.batch_pictures:
-                await self._merge(state)
-        await self._merge(state)
+        async with explained("harvesting"):
+            while not queue.empty():
+                task = queue.get_nowait()
+                if task.alone:
+                    await self._merge(state)
+                await self._read(state, task)
+                if task.alone or state.lane.staged >= self.settings.batch_pictures:
+                    await self._merge(state)
+            await self._merge(state)
 
     async def _read(self, state: LaneState, task: Task) -> None:
         """Stage one sequence; whatever the instance does wrong about it ends up in retries, not here."""
         for attempt in range(1, _READ_ATTEMPTS + 1):
             try:
+                if attempt > 1:
+                    task = replace(task, listed=await self.client.sequence(task.listed.id))
                 await self._stage(state, task, at_once=attempt == _READ_ATTEMPTS)
+                self._faults_in_a_row = 0
+                return
+            except asyncpg.DataError as error:
+                # rows of its neighbours were in the same COPY: all of them are read again
+                await self._break_up(state, [*state.tasks, task], error)
                 return
             except OriginChanged as error:
                 await state.lane.forget(task.number)
@@ -257,50 +272,29 @@ class Visit:
         assert task.listed.raw is not None
         record = Sequence.from_stac(task.listed.raw, instance=self.instance.id)
         seen: set[str] = set()
-        refused: list[tuple[str, RecordRefused, bytes]] = []
+        aside = Aside()
         pages = 0
         async for page in self.client.pictures(task.listed.id, at_once=at_once):
             pages += 1
-            pictures = self._pictures(page, task, refused)
+            pictures, others = self._accept(page, task.listed.id)
+            aside.add(others)
             self._check_once(pictures, seen, task)
             await self._stage_page(state, task, pictures, first_rank=len(seen) - len(pictures) + 1)
             self.progress.pictures_seen += len(page)
             self._report()
         if pages > 1:
             await self.client.check_unchanged(task.listed)
-        await self._quarantine(task, refused)
+        await self._quarantine(task, aside)
         account = await self.names.account(state.lane.connection, record.account)
         state.id_twice = state.id_twice or not state.ids.isdisjoint(seen)
         state.ids |= seen
         state.merged.append((task.number, record, account))
         state.tasks.append(task)
+        self.progress.pictures_not_public += aside.not_public
+        self.progress.pictures_quarantined += len(aside.refused)
 
-    def _pictures(
-        self, page: list[msgspec.Raw], task: Task, refused: list[tuple[str, RecordRefused, bytes]]
-    ) -> list[Picture]:
-        """Those of a page that can be accepted; the others are counted, and kept aside with their reason."""
-        accepted, others = self._accept(page, task.listed.id)
-        for raw, error in others:
-            if isinstance(error, RecordNotPublic):
-                self.progress.pictures_not_public += 1
-            else:
-                self.progress.pictures_quarantined += 1
-                refused.append((_id_of(raw), error, bytes(raw)[: self.settings.quarantine_body_bytes]))
-        return accepted
-
-    def _accept(
-        self, page: list[msgspec.Raw], collection: str
-    ) -> tuple[list[Picture], list[tuple[msgspec.Raw, RecordRefused]]]:
-        accepted: list[Picture] = []
-        refused: list[tuple[msgspec.Raw, RecordRefused]] = []
-        for raw in page:
-            try:
-                if len(raw) > self.settings.item_bytes_max:
-                    raise RecordRefused("record", f"{len(raw)} bytes, more than {self.settings.item_bytes_max}")
-                accepted.append(Picture.from_stac(raw, instance=self.instance.id, collection=collection))
-            except RecordRefused as error:
-                refused.append((raw, error))
-        return accepted, refused
+    def _accept(self, page: list[msgspec.Raw], collection: str) -> tuple[list[Picture], Aside]:
+        return accept(page, instance=self.instance.id, collection=collection, settings=self.settings)
 
     def _check_once(self, pictures: Seq[Picture], seen: set[str], task: Task) -> None:
         before = len(seen)
@@ -312,27 +306,27 @@ class Visit:
 
     async def _stage_page(self, state: LaneState, task: Task, pictures: list[Picture], *, first_rank: int) -> None:
         connection = state.lane.connection
-        await self.names.learn(connection, pictures)
         await self.packer.learn(connection, task.number, pictures)
+        numbers = await self.names.learn(connection, pictures)
         await state.lane.add(
             pictures,
             sequence=task.number,
             packer=self.packer.packer,
-            accounts=self.names.accounts,
-            cameras=self.names.cameras,
-            licenses=self.names.licenses,
+            accounts=numbers.accounts,
+            cameras=numbers.cameras,
+            licenses=numbers.licenses,
             first_rank=first_rank,
         )
 
-    async def _quarantine(self, task: Task, refused: list[tuple[str, RecordRefused, bytes]]) -> None:
+    async def _quarantine(self, task: Task, aside: Aside) -> None:
         key = uuid.UUID(sequence_uuid(task.listed.id, self.instance.id))
         await self.pool.execute(query("clear_quarantine"), self.instance.n, key)
-        if refused:
+        if aside.refused:
             columns = [
-                [identifier for identifier, _, _ in refused],
-                [error.field for _, error, _ in refused],
-                [error.problem for _, error, _ in refused],
-                [body for _, _, body in refused],
+                list(aside.refused),
+                [error.field[:200] for error, _ in aside.refused.values()],
+                [error.problem[:1000] for error, _ in aside.refused.values()],
+                [body for _, body in aside.refused.values()],
             ]
             await self.pool.execute(query("keep_quarantine"), self.instance.n, key, *columns)
 
@@ -347,38 +341,46 @@ class Visit:
         merged, tasks = tuple(state.merged), list(state.tasks)
         try:
             done = await merge_batch(state.lane, self._batch(merged=merged), self.packer.packer)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.InternalServerError) as error:
-            await state.lane.empty()
-            await self._split_batch(tasks, error)
+        except (*_REFUSED_BY_DATABASE, QueryTooLong) as error:
+            await self._break_up(state, tasks, error)
+            return
         else:
             self.progress.sequences_changed += len(done.sequences)
             self.progress.pictures_changed += done.arrived
             self.progress.pictures_removed += max(0, done.gone - done.arrived)
-        state.merged.clear()
-        state.tasks.clear()
-        state.ids.clear()
-        state.id_twice = False
+        state.clear()
         self._report()
 
-    async def _split_batch(self, tasks: list[Task], error: Exception) -> None:
+    async def _break_up(self, state: LaneState, tasks: list[Task], error: Exception) -> None:
+        """The database refused these together: each is tried by itself, and one that was goes to retries."""
+        state.clear()
+        await state.lane.empty()
         if len(tasks) == 1:
             await self._retry_later(tasks[0], error)
         else:
             self._again.extend(Task(number=task.number, listed=task.listed, alone=True) for task in tasks)
 
     async def _retry_later(self, task: Task, error: Exception) -> None:
+        await self._put_off(task.listed.id, error)
+
+    async def _put_off(self, sequence: str, error: Exception) -> None:
+        """Into retries with it. Raises the error itself when the whole instance seems to be the trouble."""
         self.progress.sequences_failed += 1
         self.progress.failed(error)
         logger.warning("sequence put off", extra={"instance": self.instance.name, "error": str(error)})
         await self.pool.execute(
             query("keep_retry"),
             self.instance.n,
-            uuid.UUID(sequence_uuid(task.listed.id, self.instance.id)),
+            uuid.UUID(sequence_uuid(sequence, self.instance.id)),
             str(error)[:2000].replace("\x00", ""),
             str(getattr(error, "url", ""))[:2000],
             timedelta(seconds=self.settings.retry_first_s),
             timedelta(seconds=self.settings.retry_last_s),
         )
+        if isinstance(error, OriginUnreachable) or (isinstance(error, OriginRefused) and error.status in _BUSY):
+            self._faults_in_a_row += 1
+            if self._faults_in_a_row >= _FAULTS_IN_A_ROW:
+                raise error
 
     def _phase(self, phase: str) -> None:
         self.progress.phase = phase
@@ -390,16 +392,6 @@ class Visit:
         self.on_progress(self.progress)
 
 
-class _Identified(msgspec.Struct):
-    id: str
-
-
-_identified = msgspec.json.Decoder(_Identified)
-
-
-def _id_of(raw: msgspec.Raw) -> str:
-    """The id of a record that is otherwise unusable, as far as it can be read."""
-    try:
-        return _identified.decode(raw).id.replace("\x00", "")[:200]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return f"unreadable, {len(bytes(raw))} bytes"
+def _differs(row: Row, entry: Listed) -> bool:
+    """Whether a listed sequence must be read; `updated` is compared with != because it can go backwards."""
+    return row["state"] != "merged" or entry.updated is None or row["updated"] != entry.updated

@@ -41,6 +41,7 @@ async def _refresh_stale(connection: Connection) -> None:
             stale = await connection.fetch(query("take_stale_counts"), _STALE_AT_ONCE)
             if not stale:
                 return
+            await connection.execute(query("lock_leaves_shared"))
             leaves = await load_leaves(connection)
             for row in stale:
                 await _refresh_one(connection, leaves, row["cell"], row["instance"])

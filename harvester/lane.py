@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from federation.cells import cell_box
@@ -32,6 +32,8 @@ class Lane:
     settings: Settings
     leaves: LeafSet
     staged: int = 0
+    #: the set changed while pictures were staged that were placed by an older one
+    misplaced: bool = False
     _rows: list[tuple[object, ...]] = field(default_factory=list)
     _position: int = 0
 
@@ -50,18 +52,15 @@ class Lane:
         """Give the connection back to nobody: its tables go with it."""
         await self.connection.close()
 
-    async def leaf_of(self, h3: int) -> int:
-        """The leaf a picture is written to, made when it is the first one there."""
-        leaf = self.leaves.leaf_of(h3)
-        return await self.make_leaf(h3) if leaf is None else leaf
-
     async def make_leaf(self, h3: int) -> int:
         """A new leaf at the resolution where leaves begin; another process may have made it meanwhile."""
         base: int = await self.connection.fetchval(query("fix_base_resolution"), self.settings.leaf_base_resolution)
         cell = parent_cell(h3, base)
         box = cell_box(cell)
         await self.connection.execute(query("create_leaf"), cell, box.west, box.south, box.east, box.north)
-        self.leaves = await load_leaves(self.connection)
+        before, self.leaves = self.leaves.version, await load_leaves(self.connection)
+        # one step is the leaf just made; more, and another process split a leaf that staged pictures were placed in
+        self.misplaced = self.misplaced or self.leaves.version != before + 1
         leaf = self.leaves.leaf_of(h3)
         return cell if leaf is None else leaf
 
@@ -71,9 +70,9 @@ class Lane:
         *,
         sequence: int,
         packer: Packer,
-        accounts: dict[str, int],
-        cameras: dict[tuple[str, str], int],
-        licenses: dict[str, int],
+        accounts: Mapping[str, int],
+        cameras: Mapping[tuple[str, str], int],
+        licenses: Mapping[str, int | None],
         first_rank: int,
     ) -> None:
         """Stage pictures of one sequence; those without a rank get theirs from their order, from `first_rank` on."""
@@ -132,11 +131,13 @@ class Lane:
         """The set of leaves changed: read it, and place every staged picture again."""
         self.leaves = await load_leaves(self.connection)
         cells = [row["h3"] for row in await self.connection.fetch(query("staged_cells"))]
-        leaves = [await self.leaf_of(cell) for cell in cells]
-        await self.connection.execute(query("place_staged"), cells, leaves)
+        while missing := next((cell for cell in cells if self.leaves.leaf_of(cell) is None), None):
+            await self.make_leaf(missing)
+        await self.connection.execute(query("place_staged"), cells, [self.leaves.leaf_of(cell) for cell in cells])
+        self.misplaced = False
 
     async def empty(self) -> None:
         """Make it ready for the next batch."""
         self._rows.clear()
-        self.staged = 0
+        self.staged, self.misplaced = 0, False
         await self.connection.execute(query("empty_stage"))

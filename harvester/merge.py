@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from federation.database import Connection, explained, rows_of
-from federation.errors import RunFenced
+from federation.errors import RunFenced, StaleLeaves
 from federation.payload import Packer
 from federation.queries import query
 from federation.record import Sequence as SequenceRecord
@@ -77,13 +77,13 @@ async def merge_batch(
         else:
             await lane.empty()
             return merged
-    raise _LeavesChanged("the set of leaves changed at every attempt")
+    raise StaleLeaves("the set of leaves changed at every attempt")
 
 
 async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
     connection = lane.connection
     await connection.execute(query("lock_leaves_shared"))
-    if await connection.fetchval(query("leaf_version")) != lane.leaves.version:
+    if lane.misplaced or await connection.fetchval(query("leaf_version")) != lane.leaves.version:
         raise _LeavesChanged
     if await connection.fetchval(query("hold_run"), batch.instance) != batch.run:
         raise RunFenced(f"run {batch.run} was replaced by a newer one")
@@ -123,6 +123,8 @@ async def _remove(connection: Connection, batch: Batch, cells: list[int], lane: 
         await connection.execute(query("serve_promoted"), sorted(set(columns[1])), *columns)
     touched = {row[0] for row in await connection.fetch(query("touched_sequences"))}
     others = (touched | {row["sequence"] for row in promoted}) - set(batch.sequences)
+    # another instance's removal, or a split, may touch these sequences at the same moment: one after the other
+    await connection.execute(query("hold_sequences"), sorted(others.union(batch.sequences)))
     if others:
         numbers = sorted(others)
         where = lane.leaves.standing_for(row[0] for row in await connection.fetch(query("cells_of_sequences"), numbers))

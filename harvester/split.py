@@ -83,6 +83,7 @@ async def _move_batch(connection: Connection, cell: int, after: _Key, at_once: i
             query("take_split_batch"), cell, [row["id"] for row in rows], [row["instance"] for row in rows]
         )
         columns = [[row[name] for row in taken] for name in ("sequence", "rank", "id")]
+        await connection.execute(query("hold_sequences"), sorted(set(columns[0])))
         await connection.execute(query("move_split_batch"), cell, resolution_of(cell) + 1, *columns)
     last = rows[-1]
     return _Key(last["sequence"], last["rank"], last["id"])

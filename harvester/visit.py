@@ -18,11 +18,12 @@ from federation.outbound import OriginSession
 from federation.queries import query
 from federation.settings import Settings
 from harvester.client import InstanceClient, Listing
-from harvester.crawl import Instance, LaneState, Visit
+from harvester.crawl import Visit
 from harvester.dictionaries import PackerOf, repack
 from harvester.lane import Lane
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
+from harvester.tasks import Instance, LaneState
 
 logger = logging.getLogger(__name__)
 
@@ -86,15 +87,18 @@ class Harvester:
         reporter = asyncio.create_task(self._report(run, progress))
         error: Exception | None = None
         try:
-            await self._harvest(row, run, progress, on_progress)
+            async with explained("harvesting"):
+                await self._harvest(row, run, progress, on_progress)
             progress.outcome = "partial" if progress.sequences_failed or progress.pictures_quarantined else "done"
-        except* (PanofedError, asyncpg.PostgresError, OSError) as group:
-            error = _first(group)
-            progress.outcome = "failed"
-            progress.failed(error)
         except* asyncio.CancelledError:
             progress.outcome = "interrupted"
             raise
+        except* Exception as group:
+            error = _first(group)
+            progress.outcome = "failed"
+            progress.failed(error)
+            if not isinstance(error, PanofedError):
+                logger.exception("visit failed by a fault of ours", extra={"instance": row["name"]})
         finally:
             reporter.cancel()
             if not isinstance(error, RunFenced):
@@ -173,12 +177,12 @@ class Harvester:
         async with explained("closing the run"), self.pool.acquire() as connection:
             await connection.execute(query("report_run"), run, *progress.columns())
             await connection.execute(query("end_run"), run, progress.outcome)
-            if error is None:
+            if progress.outcome in ("done", "partial"):
                 moved = bool(progress.sequences_changed or progress.sequences_removed)
                 await connection.execute(
                     query("visit_succeeded"), row["n"], timedelta(seconds=settings.cadence_s), moved
                 )
-            else:
+            elif error is not None:
                 delay_s = min(settings.cadence_s * 2 ** min(row["failures"], 10), _BACKOFF_MAX_S)
                 await connection.execute(
                     query("visit_failed"), row["n"], progress.last_error, timedelta(seconds=delay_s)

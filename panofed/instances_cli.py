@@ -23,7 +23,6 @@ from federation.instances import InstanceEntry, SyncReport, load_instances, stat
 from federation.instances_fields import clean_url, is_slug, near
 from federation.queries import query
 from federation.settings import Settings, load_settings
-from harvester.withdraw import withdraw_instance
 from panofed.cluster import Cluster, cluster_config
 from panofed.instances_edit import append_entry, edit_file, remove_entry, set_enabled
 from panofed.ready import ready_database, working_url
@@ -155,6 +154,9 @@ def remove(name: Name, yes: Yes = False) -> None:
 
 
 async def _withdraw(pool: Pool, instance: int, on_progress: Callable[[int], None]) -> int:
+    # a third of a second to import: only `remove` waits for it
+    from harvester.withdraw import withdraw_instance
+
     settings = load_settings()
     return await withdraw_instance(working_url(settings), pool, instance, settings, on_progress)
 

@@ -1,4 +1,4 @@
-"""How the command line tells of errors: what we can explain, in one line and without a traceback."""
+"""What several commands say alike: errors in one line and without a traceback, and what to do with nothing enabled."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from federation.errors import PanofedError
+from federation.settings import Settings
 
 errors = Console(stderr=True)
+
+#: of a visit
+OUTCOME_COLOURS = {"done": "green", "partial": "yellow", "failed": "red"}
 
 
 @contextmanager
@@ -22,3 +26,12 @@ def told() -> Iterator[None]:
     except PanofedError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from error
+
+
+def nothing_enabled(settings: Settings) -> str:
+    """What to do when no instance is enabled."""
+    return (
+        f"No instance is enabled in {settings.instances_file}, so nothing is contacted.\n"
+        "  see them:    panofed instances list\n"
+        "  enable one:  panofed instances enable NAME"
+    )

@@ -7,29 +7,34 @@ import asyncio
 from rich.console import Console
 from rich.markup import escape
 
-from catalog_api.serve import serve as serve_catalog
 from federation.database import Role, check_schema, check_versions, explained, open_pool
 from federation.errors import PanofedError
 from federation.instances import load_instances
 from federation.queries import query
 from federation.settings import Settings, load_settings
 from panofed.cluster import Cluster, cluster_config
-from panofed.demo.run import run_demo
+from panofed.demo.run import check_port, run_demo
 from panofed.demo.signals import Stopping, StopRequest, end_children
-from panofed.harvest_cli import tell_nothing_enabled
-from panofed.logs import configure_logs
-from panofed.messages import told
+from panofed.harvest_cli import WithParent
+from panofed.messages import nothing_enabled, told
+from panofed.parent import end_with_parent
 from panofed.ready import ready_database, working_url
 from panofed.services import running
 
-console = Console()
+console = Console(highlight=False)
 
 _WATCH_S = 1.0
 
 
-def serve() -> None:
+def serve(with_parent: WithParent = False) -> None:
     """Answer the STAC API on PANOFED_HOST:PANOFED_PORT, without harvesting."""
+    # these take a quarter of a second to import, which no other command should wait for
+    from catalog_api.serve import serve as serve_catalog
+    from panofed.logs import configure_logs
+
     with told():
+        if with_parent:
+            end_with_parent()
         settings = load_settings()
         dsn = ready_database(settings)
         configure_logs(settings)
@@ -41,25 +46,28 @@ def run() -> None:
     with told():
         settings = load_settings()
         enabled = sum(entry.enabled for entry in load_instances(settings.instances_file))
+        check_port(settings)
         stop = StopRequest(force=end_children)
         with stop.listening():
             try:
-                ready_database(settings, report=lambda step: console.print(step, highlight=False))
+                ready_database(settings, report=console.print)
                 _run_until_stopped(settings, stop, enabled)
             except Stopping:
                 pass
-        _stop_database(settings)
-        console.print("stopped", highlight=False)
+            finally:
+                _stop_database(settings)
+        console.print("stopped")
 
 
 def _run_until_stopped(settings: Settings, stop: StopRequest, enabled: int) -> None:
     with running(settings) as services:
         services.wait_ready(stop.check)
-        console.print(f"The catalog answers on {services.url}", highlight=False)
+        console.print(f"The catalog answers on {services.url}; Ctrl-C stops it.")
         if enabled:
-            console.print(f"{enabled} instances are harvested; see: panofed instances list, panofed runs")
+            some = "1 instance is" if enabled == 1 else f"{enabled} instances are"
+            console.print(f"{some} harvested; to look: panofed instances list, panofed runs")
         else:
-            tell_nothing_enabled(settings)
+            console.print(nothing_enabled(settings))
         while True:
             stop.wait(_WATCH_S)
             services.revive()
@@ -67,7 +75,7 @@ def _run_until_stopped(settings: Settings, stop: StopRequest, enabled: int) -> N
 
 def _stop_database(settings: Settings) -> None:
     if not settings.database_url:
-        console.print("stopping the database", highlight=False)
+        console.print("stopping the database")
         Cluster(cluster_config(settings)).stop()
 
 
@@ -82,10 +90,10 @@ def doctor() -> None:
     failed = False
     for name, check in (("settings", _settings), ("instances", _instances), ("database", _database)):
         try:
-            console.print(f"[green]ok[/]  {name}: {escape(check())}", highlight=False)
+            console.print(f"[green]ok[/]  {name}: {escape(check())}", soft_wrap=True)
         except PanofedError as error:
             failed = True
-            console.print(f"[red]bad[/] {name}: {escape(str(error))}", highlight=False)
+            console.print(f"[red]bad[/] {name}: {escape(str(error))}", soft_wrap=True)
     if failed:
         raise SystemExit(1)
 
@@ -105,7 +113,7 @@ def _instances() -> str:
 def _database() -> str:
     settings = load_settings()
     if not settings.database_url and Cluster(cluster_config(settings)).status().state != "running":
-        raise PanofedError("it does not run: panofed db start")
+        raise PanofedError("it does not run; to start it: panofed db start, or panofed run")
     return asyncio.run(_examine(settings))
 
 

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,18 +54,17 @@ class Part:
     started: float = 0.0
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C in a terminal reaches only the parent."""
+        """Start it in a session of its own, so that Ctrl-C in a terminal reaches only the parent.
+
+        Its standard input is a pipe that ends with this process, even one that is killed.
+        """
         self.started = time.monotonic()
-        command = [sys.executable, "-m", "panofed", self.name]
-        if self.log is None:
+        with ExitStack() as open_files:
+            log = None if self.log is None else open_files.enter_context(self.log.open("ab"))
             self.process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-            return
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                [sys.executable, "-m", "panofed", self.name, "--with-parent"], env=self.environment,
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
 
     def ended(self) -> bool:
         """Whether it is not running."""
@@ -81,6 +80,8 @@ class Part:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 @dataclass(slots=True)

@@ -140,7 +140,6 @@ CREATE TABLE leaves (
 
 -- What merges add to a leaf's statistics; rows are only inserted, so that writers of one city never queue.
 CREATE TABLE leaf_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cell bigint NOT NULL,
     pictures integer NOT NULL,
     datetime_min timestamptz,
@@ -214,6 +213,10 @@ CREATE TABLE sequences (
 CREATE UNIQUE INDEX sequences_served ON sequences (id) WHERE served;
 CREATE INDEX sequences_extent ON sequences USING gist (extent) WHERE served;
 CREATE INDEX sequences_indexed ON sequences (indexed, id) WHERE served;
+-- Pictures are found by date through their sequences, which are a hundred times fewer: those around a moment, and those
+-- that end before it, the latest first.
+CREATE INDEX sequences_dates ON sequences USING gist (tstzrange(datetime_min, datetime_max, '[]')) WHERE pictures > 0;
+CREATE INDEX sequences_datetime ON sequences (datetime_max DESC, n DESC) WHERE pictures > 0;
 CREATE INDEX sequences_instance ON sequences (instance, n);
 ALTER TABLE sequences ALTER COLUMN payload SET STORAGE EXTERNAL;
 -- Pictures (STAC items), one partition per leaf. Columns are ordered by alignment: 8 bytes, 4, 2, 1, 16, variable.
@@ -268,7 +271,6 @@ CREATE TABLE pictures (
     PRIMARY KEY (cell, sequence, rank, id)
 ) PARTITION BY LIST (cell);
 CREATE INDEX pictures_geom ON pictures USING gist (geom);
-CREATE INDEX pictures_datetime ON pictures (datetime);
 -- it is compressed already
 ALTER TABLE pictures ALTER COLUMN payload SET STORAGE EXTERNAL;
 
@@ -522,8 +524,8 @@ AS $$ UPDATE leaf_set SET base_resolution = coalesce(base_resolution, wanted) RE
 -- How many served pictures there are, per cell: H3 hexagons of resolutions 3 to 11, and the 0.1 degree lattice of the
 -- v1 tiles (numbers below 7,000,000: row * 3600 + column, which no H3 index reaches). Merges only insert signed deltas;
 -- one folding job adds them up; readers sum both tables in one snapshot, so every commit is exact and no writer waits.
+-- Deltas have no key: they are only added, summed and folded, and a drained index would keep its size.
 CREATE TABLE count_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cell bigint NOT NULL,
     instance smallint NOT NULL,
     pictures integer NOT NULL,
@@ -550,7 +552,6 @@ CREATE TABLE stale_counts (
 
 -- The same by instance and month of upload, for statistics.
 CREATE TABLE month_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     instance smallint NOT NULL,
     month date NOT NULL,
     pictures integer NOT NULL,

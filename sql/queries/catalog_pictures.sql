@@ -104,36 +104,45 @@ FROM leaf_set v LEFT JOIN LATERAL (
 ) q ON v.version = $2
 ORDER BY q.n, q.rank, q.id;
 
+-- name: catalog_sequences_around
+-- Sequences with pictures before and after a moment.
+SELECT n, cells, indexed, datetime_max FROM sequences
+WHERE pictures > 0 AND tstzrange(datetime_min, datetime_max, '[]') @> $1::timestamptz
+ORDER BY datetime_max DESC, n DESC;
+
+-- name: catalog_sequences_until
+-- Sequences that end before ($1, $2) and not before $3, the latest first.
+SELECT n, cells, indexed, datetime_max FROM sequences
+WHERE pictures > 0 AND (datetime_max, n) < ($1::timestamptz, $2::integer)
+  AND ($3::timestamptz IS NULL OR datetime_max >= $3)
+ORDER BY datetime_max DESC, n DESC
+LIMIT $4;
+
 -- name: catalog_newest
--- Latest capture first, then id, after ($4, $5); of these leaves only.
-SELECT v.version, q.*
-FROM leaf_set v LEFT JOIN LATERAL (
+-- Pictures of these sequences ($3), latest capture first, then id, after ($6, $7). A sequence that changed since ($4: when
+-- it had last changed) may be in other leaves than those named: the version is -1 then, and all is read again.
+SELECT CASE WHEN c.changed THEN -1 ELSE v.version END AS version, q.*
+FROM leaf_set v
+CROSS JOIN (
+    SELECT EXISTS (SELECT FROM unnest($3::integer[], $4::timestamptz[]) AS known (n, indexed)
+                   JOIN sequences s USING (n) WHERE s.indexed <> known.indexed) AS changed
+) c
+LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
            t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
            t.updated, t.sequence AS n
     FROM (
         SELECT p.*
         FROM pictures p
-        WHERE p.cell = ANY($1::bigint[]) AND p.served
-          AND ($4::timestamptz IS NULL
-               OR (p.datetime <= $4 AND (p.datetime < $4 OR p.id > $5::uuid)))
-          AND ($6::timestamptz IS NULL OR p.datetime >= $6) AND ($7::timestamptz IS NULL OR p.datetime <= $7)
+        WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served
+          AND ($6::timestamptz IS NULL
+               OR (p.datetime <= $6 AND (p.datetime < $6 OR p.id > $7::uuid)))
+          AND ($8::timestamptz IS NULL OR p.datetime >= $8) AND ($9::timestamptz IS NULL OR p.datetime <= $9)
         ORDER BY p.datetime DESC, p.id
-        LIMIT $3
+        LIMIT $5
     ) t JOIN sequences s ON s.n = t.sequence
-) q ON v.version = $2
+) q ON v.version = $2 AND NOT c.changed
 ORDER BY q.datetime DESC, q.id;
-
--- name: catalog_leaf_statistics
--- How many pictures each leaf has and the span of their dates, folded and not yet folded, in one snapshot.
-SELECT l.cell, l.pictures + coalesce(d.pictures, 0) AS pictures, least(l.datetime_min, d.datetime_min) AS datetime_min,
-       greatest(l.datetime_max, d.datetime_max) AS datetime_max,
-       (l.datetime_min IS NULL AND l.pictures > 0) AS unknown
-FROM leaves l LEFT JOIN (
-    SELECT cell, sum(pictures) AS pictures, min(datetime_min) AS datetime_min, max(datetime_max) AS datetime_max
-    FROM leaf_deltas GROUP BY cell
-) d USING (cell)
-WHERE l.state <> 'retired';
 
 -- name: catalog_of_sequence
 -- Pictures of one sequence by rank and id, after ($5, $6). `cells` is what the sequence says now: the caller checks that it

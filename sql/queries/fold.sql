@@ -6,7 +6,7 @@ SELECT pg_try_advisory_xact_lock(lock_key('fold'));
 -- Add some deltas to the counts, in the order of the key. A removal that may have carried the latest day, or the last
 -- picture, marks its cell.
 WITH taken AS (
-    DELETE FROM count_deltas WHERE n IN (SELECT n FROM count_deltas ORDER BY n LIMIT $1)
+    DELETE FROM count_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM count_deltas LIMIT $1))
     RETURNING cell, instance, pictures, pictures_360, latest
 ), added AS (
     SELECT cell, instance, sum(pictures) AS pictures, sum(pictures_360) AS pictures_360,
@@ -33,7 +33,7 @@ WHERE c.cell = s.cell AND c.instance = s.instance AND c.pictures = 0;
 
 -- name: fold_months
 WITH taken AS (
-    DELETE FROM month_deltas WHERE n IN (SELECT n FROM month_deltas ORDER BY n LIMIT $1)
+    DELETE FROM month_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM month_deltas LIMIT $1))
     RETURNING instance, month, pictures, pictures_360, original_bytes
 ), upserted AS (
     INSERT INTO month_counts AS m (instance, month, pictures, pictures_360, original_bytes)
@@ -47,7 +47,7 @@ SELECT count(*) FROM taken;
 
 -- name: fold_leaves
 WITH taken AS (
-    DELETE FROM leaf_deltas WHERE n IN (SELECT n FROM leaf_deltas ORDER BY n LIMIT $1)
+    DELETE FROM leaf_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM leaf_deltas LIMIT $1))
     RETURNING cell, pictures, datetime_min, datetime_max, indexed_max
 ), added AS (
     SELECT cell, sum(pictures) AS pictures, min(datetime_min) AS datetime_min, max(datetime_max) AS datetime_max,

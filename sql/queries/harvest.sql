@@ -57,8 +57,10 @@ UPDATE instances SET capabilities = $2::jsonb WHERE n = $1;
 UPDATE instances SET configuration = $2::jsonb, configuration_at = now(), version = $3 WHERE n = $1;
 
 -- name: known_sequences
--- What is known of sequences just listed.
-SELECT s.id, s.n, s.state, s.updated FROM sequences s WHERE s.instance = $1 AND s.id = ANY($2::uuid[]);
+-- What is known of sequences just listed; `waiting`: it stands in retries, and its time has not come.
+SELECT s.id, s.n, s.state, s.updated, r.next_at > now() AS waiting
+FROM sequences s LEFT JOIN retries r ON r.instance = s.instance AND r.sequence = s.id
+WHERE s.instance = $1 AND s.id = ANY($2::uuid[]);
 
 -- name: add_sequences
 INSERT INTO sequences (id, instance, origin_id)
@@ -71,17 +73,25 @@ RETURNING id, n;
 UPDATE sequences SET checked_at = now() WHERE n = ANY($1::integer[]);
 
 -- name: keep_accounts
--- Names may change: the last one seen is kept.
+-- Names may change: the last one seen is kept. Known ones are not inserted, since every try uses up a number.
+WITH seen AS (
+    SELECT id, name FROM unnest($2::uuid[], $3::text[]) AS listed (id, name)
+    WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = listed.id AND a.instance = $1::smallint AND a.name = listed.name)
+), renamed AS (
+    UPDATE accounts a SET name = s.name FROM seen s WHERE a.id = s.id AND a.instance = $1::smallint RETURNING a.id
+)
 INSERT INTO accounts (id, instance, name)
-SELECT id, $1::smallint, name FROM unnest($2::uuid[], $3::text[]) AS seen (id, name) ORDER BY id
-ON CONFLICT (id, instance) DO UPDATE SET name = excluded.name WHERE accounts.name <> excluded.name;
+SELECT id, $1::smallint, name FROM seen WHERE id NOT IN (SELECT id FROM renamed) ORDER BY id
+ON CONFLICT (id, instance) DO UPDATE SET name = excluded.name;
 
 -- name: read_accounts
 SELECT id, n, name FROM accounts WHERE instance = $1 AND id = ANY($2::uuid[]);
 
 -- name: keep_cameras
 INSERT INTO cameras (manufacturer, model)
-SELECT * FROM unnest($1::text[], $2::text[]) AS seen (manufacturer, model) ORDER BY 1, 2
+SELECT manufacturer, model FROM unnest($1::text[], $2::text[]) AS seen (manufacturer, model)
+WHERE NOT EXISTS (SELECT FROM cameras c WHERE c.manufacturer = seen.manufacturer AND c.model = seen.model)
+ORDER BY 1, 2
 ON CONFLICT (manufacturer, model) DO NOTHING;
 
 -- name: read_cameras
@@ -89,7 +99,14 @@ SELECT c.n, c.manufacturer, c.model
 FROM cameras c JOIN unnest($1::text[], $2::text[]) AS seen (manufacturer, model) USING (manufacturer, model);
 
 -- name: keep_license
-INSERT INTO licenses (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING n;
+-- At most 10,000, so that no instance can use the numbers up; a licence beyond that is in the payload only. A known
+-- one is not inserted, since every try uses up a number.
+INSERT INTO licenses (id)
+SELECT $1::text WHERE NOT EXISTS (SELECT FROM licenses WHERE id = $1::text) AND (SELECT count(*) FROM licenses) < 10000
+ON CONFLICT (id) DO NOTHING;
+
+-- name: read_license
+SELECT n FROM licenses WHERE id = $1;
 
 -- name: keep_retry
 -- One more failure of a sequence; the delay doubles up to $6.

@@ -29,6 +29,11 @@ WHERE l.id IN (
 ORDER BY l.id, l.copy
 FOR UPDATE OF l;
 
+-- name: hold_sequences
+-- What is computed of a sequence below must not be computed by two at once: the later would write the older figures.
+-- Always after the locator's locks, in the order of the key.
+SELECT n FROM sequences WHERE n = ANY($1::integer[]) ORDER BY n FOR NO KEY UPDATE;
+
 -- name: held_cells
 SELECT DISTINCT cell FROM held;
 

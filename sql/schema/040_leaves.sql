@@ -19,7 +19,6 @@ CREATE TABLE leaves (
 
 -- What merges add to a leaf's statistics; rows are only inserted, so that writers of one city never queue.
 CREATE TABLE leaf_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cell bigint NOT NULL,
     pictures integer NOT NULL,
     datetime_min timestamptz,

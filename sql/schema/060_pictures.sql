@@ -50,7 +50,6 @@ CREATE TABLE pictures (
     PRIMARY KEY (cell, sequence, rank, id)
 ) PARTITION BY LIST (cell);
 CREATE INDEX pictures_geom ON pictures USING gist (geom);
-CREATE INDEX pictures_datetime ON pictures (datetime);
 -- it is compressed already
 ALTER TABLE pictures ALTER COLUMN payload SET STORAGE EXTERNAL;
 

@@ -1,8 +1,8 @@
 -- How many served pictures there are, per cell: H3 hexagons of resolutions 3 to 11, and the 0.1 degree lattice of the
 -- v1 tiles (numbers below 7,000,000: row * 3600 + column, which no H3 index reaches). Merges only insert signed deltas;
 -- one folding job adds them up; readers sum both tables in one snapshot, so every commit is exact and no writer waits.
+-- Deltas have no key: they are only added, summed and folded, and a drained index would keep its size.
 CREATE TABLE count_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cell bigint NOT NULL,
     instance smallint NOT NULL,
     pictures integer NOT NULL,
@@ -29,7 +29,6 @@ CREATE TABLE stale_counts (
 
 -- The same by instance and month of upload, for statistics.
 CREATE TABLE month_deltas (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     instance smallint NOT NULL,
     month date NOT NULL,
     pictures integer NOT NULL,

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 from starlette.routing import Route
@@ -23,7 +22,7 @@ PAGES = sorted(
 )
 SETTINGS_PAGE = ROOT / "docs/settings.md"
 #: | `PANOFED_X` | `default` | ...
-SETTING_ROW = re.compile(r"^\| `PANOFED_([A-Z0-9_]+)` \| ([^|]*) \|", re.MULTILINE)
+SETTING_ROW = re.compile(r"^\| `PANOFED_([A-Z0-9_]+)` \|([^|]*)\|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAKE_COMMAND = re.compile(r"\bmake ([a-z]+(?: [a-z]+)*)")
 PROGRAM_COMMAND = re.compile(r"`?panofed ((?:[a-z]+ ?)+)")
@@ -42,8 +41,8 @@ def code_of(page: str) -> str:
 def commands() -> Iterator[str]:
     """Every command of the program, such as "db start"."""
 
-    def walk(command: click.Command, prefix: str) -> Iterator[str]:
-        children = getattr(command, "commands", None)
+    def walk(command: object, prefix: str) -> Iterator[str]:
+        children: dict[str, object] | None = getattr(command, "commands", None)
         if children is None:
             yield prefix
             return

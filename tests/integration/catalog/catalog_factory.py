@@ -137,7 +137,7 @@ class Factory:
     leaf_resolution: int = 0
     packer: Packer = field(default_factory=lambda: Packer.make(3))
     _instances: dict[str, int] = field(default_factory=dict)
-    _seconds: "itertools.count[int]" = field(default_factory=itertools.count)
+    _seconds: itertools.count[int] = field(default_factory=itertools.count)
 
     async def instance(self, name: str = "north", *, hosts: Sequence[str] = ()) -> int:
         """The instance of that name, registered when it is new."""
