@@ -1,4 +1,4 @@
-"""The edge of every route: methods, errors, HEAD, and the bytes that go out. One ASGI application each, no middleware."""
+"""The edge of every route: methods, errors, HEAD, and the bytes that go out. An ASGI application each."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Position:
 async def search_place(
     index: Index, place: Place, filters: Filters, start: Position, wanted: int, nearness: int
 ) -> list[tuple[Row, Position]]:
-    """Up to `wanted` pictures after `start`, each with the position after it; the first `nearness` of all by distance."""
+    """Up to `wanted` pictures after `start`, each with the position after it; the first `nearness` by distance."""
 
     async def work(leaves: LeafSet) -> list[tuple[Row, Position]]:
         found: list[tuple[Row, Position]] = []
@@ -94,7 +94,7 @@ async def _nearest(
 
 
 def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
-    """Whether no picture that was not seen can be nearer than `farthest_m`; leaves may have been looked through apart."""
+    """Whether no picture that was not seen can be nearer than `farthest_m`; leaves may have been looked at apart."""
     reaches = {row["reach"] for row in looked if row["seen"] >= looked_at}
     return all(place.proves(farthest_m, reach) for reach in reaches)
 

@@ -1,4 +1,4 @@
-"""Places: a search's box or geometry as boxes without antimeridian, its centre, and what may lie within a distance of it."""
+"""Places: a search's box or geometry as boxes without antimeridian, its centre, what may lie near that."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shapely.geometry.base import BaseGeometry
 
 from federation.cells import Box
 
-#: No geodesic is shorter than the same angle on a sphere of this radius: the smallest radius of curvature of WGS 84, at the
-#: equator along the meridian.
+#: No geodesic is shorter than the same angle on a sphere of this radius: the smallest radius of curvature of WGS 84, at
+#: the equator along the meridian.
 RADIUS_MIN_M = 6_335_439.0
 #: Against rounding in the last digits.
 _MARGIN = 1 + 1e-9
@@ -20,7 +20,7 @@ _MARGIN = 1 + 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a search looks. `centre` is (longitude, latitude); `ewkb` is the geometry that must be met, None for a box."""
+    """Where a search looks. `centre` is (longitude, latitude); `ewkb` is the geometry to meet, None for a box."""
 
     box: Box
     centre: tuple[float, float]
@@ -33,7 +33,7 @@ class Place:
         return [box for box in meets if box is not None]
 
     def proves(self, distance_m: float, reach_deg: float) -> bool:
-        """Whether a point of the place farther than `reach_deg` in plane degrees is surely farther than `distance_m`.
+        """Whether a point of the place at least `reach_deg` away in plane degrees is surely farther than `distance_m`.
 
         The way to a point within the cap stays in the cap, so each of its metres is at most 1 / cos(its highest
         latitude) in plane degrees; and the place must be seen unwrapped from its centre.
@@ -44,7 +44,8 @@ class Place:
         if self.box.crosses or highest >= math.pi / 2:
             return False
         plane_deg = math.degrees(angle) / math.cos(highest)
-        return plane_deg <= reach_deg and abs(longitude) + plane_deg < 180
+        # strictly: pictures at one and the same place are told apart by id only
+        return plane_deg < reach_deg and abs(longitude) + plane_deg < 180
 
 
 def place_of_box(box: Box) -> Place:

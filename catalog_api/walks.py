@@ -97,8 +97,8 @@ async def read_sequence(
 async def newest(index: Index, interval: Interval, after: tuple[datetime, str] | None, wanted: int) -> list[Row]:
     """Pictures by date, the latest first, then by id.
 
-    They are found through their sequences: those around the moment where the page begins, then those that end before it,
-    a few at a time, until no further one can have a picture as late as the last one found.
+    They are found through their sequences: those around the moment where the page begins, then those that end before
+    it, a few at a time, until no further one can have a picture as late as the last one found.
     """
     until = _earlier(interval.end, after[0] if after else None)
 

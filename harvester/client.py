@@ -134,7 +134,9 @@ class InstanceClient:
             yield page
 
     async def _probe_listing(self) -> Listing:
-        for way in (Listing.ID, Listing.ID_STATUS):
+        # the older ones answer `show_deleted` too, but without the tombstones
+        old = _is_old_geovisio(await self.landing())
+        for way in (Listing.ID_STATUS, Listing.ID) if old else (Listing.ID, Listing.ID_STATUS):
             try:
                 window = Window(since=datetime.now(UTC) + _NOTHING_YET)
                 answer = await self.session.get(self._listing_url(way, window, None, limit=1))
@@ -264,6 +266,16 @@ class InstanceClient:
                 instance=self.instance,
                 url=answer.url,
             ) from error
+
+
+def _is_old_geovisio(landing: dict[str, msgspec.Raw]) -> bool:
+    """GeoVisio before 2.11.
+
+    >>> _is_old_geovisio({"geovisio_version": msgspec.Raw(b'"2.10.0-1-gabc"')}), _is_old_geovisio({})
+    (True, False)
+    """
+    version = re.match(rb'"(\d+)\.(\d+)', bytes(landing.get("geovisio_version", b"")))
+    return version is not None and (int(version[1]), int(version[2])) < (2, 11)
 
 
 def _next_link(links: list[_Link]) -> str | None:

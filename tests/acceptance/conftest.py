@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,12 +20,18 @@ import pytest
 
 from federation.errors import PanofedError
 from federation.settings import load_settings
+from panofed.cluster import Cluster
 from panofed.demo.changes import sequences_of, upload_pictures
 from panofed.demo.datasets import GOPRO, LYON, PARIS, shortened
 from panofed.demo.geovisio import ACCOUNTS, Instance
 from panofed.demo.origins import DEMO_PLANS, OriginPlaces, Origins, default_environment
 from panofed.demo.pictures import make_more_pictures, make_pictures
 from panofed.demo.walk import SequenceSpec
+from tests.acceptance.federated import FederatedCatalog, federated
+from tests.integration.conftest import cluster, template
+
+# where the catalog under test keeps its index
+__all__ = ["cluster", "template"]
 
 PICTURES_EACH = 5
 # flat and 360, shared streets, without headings, every account, the antimeridian from both sides, both poles
@@ -71,6 +77,15 @@ def instance_tokens(instances: Sequence[Instance]) -> Mapping[str, Mapping[str, 
         instance.config.name: {account: instance.state.tokens[account] for account in ACCOUNTS}
         for instance in instances
     }
+
+
+@pytest.fixture(scope="module")
+async def catalog(
+    instances: tuple[Instance, Instance], cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[FederatedCatalog]:
+    """A catalog of both instances for this test module, with an empty index; it is served by a process of its own."""
+    async with federated(cluster, template, instances, tmp_path_factory.mktemp("catalog")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -168,7 +168,8 @@ class Factory:
         collection = make_collection(identifier, title, len(ranked), host)
         record = SequenceRecord.from_stac(orjson.dumps(collection), instance=instance)
         n = await self.connection.fetchval(
-            "INSERT INTO sequences (id, instance, state, served, title, license, created, updated, indexed, hash, payload)"
+            "INSERT INTO sequences"
+            " (id, instance, state, served, title, license, created, updated, indexed, hash, payload)"
             " VALUES ($1, $2, 'merged', $3, $4, $5, $6, $7, $8, $9, $10) RETURNING n",
             identifier,
             n_instance,

@@ -11,6 +11,8 @@ import pytest
 from catalog_factory import START, Factory, Shot, host_of, line
 from conftest import Serving
 
+from federation.cells import cell_of, parent
+
 
 def links(document: dict[str, Any], rel: str) -> list[dict[str, Any]]:
     return [link for link in document["links"] if link["rel"] == rel]
@@ -115,8 +117,6 @@ async def test_related_are_found_across_the_edges_of_the_plane(
 async def test_related_are_found_in_the_next_leaf(client: httpx2.AsyncClient, factory: Factory) -> None:
     factory.leaf_resolution = 2
     # the border of two cells of resolution 2, found by walking
-    from federation.cells import cell_of, parent
-
     longitude = 2.35
     while parent(cell_of(longitude, 48.85), 2) == parent(cell_of(longitude + 0.00005, 48.85), 2):
         longitude += 0.00005

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import asyncpg
 import orjson
@@ -15,9 +16,9 @@ from catalog_api.index import Index
 from catalog_api.params import search_params
 from catalog_api.search import search
 from catalog_api.state import Catalog
-from federation.cells import cell_box, children
+from federation.cells import cell_box, cell_of, children
 from federation.database import Row
-from federation.leaves import load_leaves
+from federation.leaves import LeafSet, load_leaves
 from federation.queries import query
 from federation.settings import load_settings
 
@@ -63,8 +64,6 @@ class Watching:
 )
 async def test_only_needed_leaves_are_opened(catalog: Catalog, factory: Factory, raw: dict[str, str]) -> None:
     factory.leaf_resolution = 1
-    from datetime import timedelta
-
     stored = await factory.sequence(line(2.35, 48.85, 12))
     for number in range(24):
         older = START - timedelta(days=900 + number)
@@ -92,9 +91,6 @@ async def test_only_needed_leaves_are_opened(catalog: Catalog, factory: Factory,
 
 
 def _leaf_of(leaves: object) -> int:
-    from federation.cells import cell_of
-    from federation.leaves import LeafSet
-
     assert isinstance(leaves, LeafSet)
     leaf = leaves.leaf_of(cell_of(2.35, 48.85))
     assert leaf is not None
@@ -147,15 +143,9 @@ async def test_a_worker_with_an_old_set_sees_every_picture_once(
         await factory.connection.execute(
             "UPDATE leaves SET state_at = now() - interval '1 hour' WHERE state = 'retired'"
         )
-        assert await factory.connection.fetchval(query("drop_retired_leaves"), _no_time()) == 1
+        assert await factory.connection.fetchval(query("drop_retired_leaves"), timedelta(0)) == 1
     after = await search(catalog.index, load_settings(), params)
     assert sorted(str(row["id"]) for row, _ in after.pictures) == sorted(stored.items)
-
-
-def _no_time() -> object:
-    from datetime import timedelta
-
-    return timedelta(0)
 
 
 async def test_a_first_leaf_is_noticed_by_a_worker_that_knew_none(catalog: Catalog, factory: Factory) -> None:

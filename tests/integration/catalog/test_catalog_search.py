@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -108,6 +107,13 @@ async def test_paging_is_complete_without_repeats_across_the_switch(
     assert found[:50] == expected[:50]
     assert len(found) == len(set(found))
     assert sorted(found) == sorted(expected)
+
+
+async def test_pictures_at_one_place_come_by_id(client: httpx2.AsyncClient, factory: Factory) -> None:
+    await factory.sequence([Shot(longitude=2.35, latitude=48.85) for _ in range(60)])
+    expected = await brute(factory, "true", 2.35, 48.85)
+    for limit in (3, 20, 60):
+        assert await everything(client, {"bbox": "2.25,48.75,2.45,48.95", "limit": limit}) == expected
 
 
 async def test_paging_by_post(client: httpx2.AsyncClient, factory: Factory) -> None:
@@ -223,7 +229,3 @@ async def test_deep_pages_stay_exact(client: httpx2.AsyncClient, factory: Factor
     await factory.sequence(scattered(11, 600, 25.0, 68.0, 0.5))
     expected = await brute(factory, "ST_Y(geom) BETWEEN 67 AND 69", 25.0, 68.0)
     assert await everything(client, {"bbox": "20,67,30,69", "limit": 100}) == expected
-
-
-def ids_of(items: Sequence[dict[str, Any]]) -> list[str]:
-    return [item["id"] for item in items]
