@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 import asyncpg
 import numpy as np
 
-from bench.bulk_tables import TableIndexes, attach, build_indexes, drop_indexes, leaf_table, statement
+from bench.bulk_tables import TableIndexes, attach, build_indexes, drop_indexes, leaf_table
 from bench.copy_rows import LOCATOR_COLUMNS, PICTURE_COLUMNS, Chunk, Numbers, cells_of, license_of, make_chunk
+from bench.database import statement
 from bench.leaf_plan import plan_leaves
 from bench.pictures import SequencePictures, pictures_of
 from bench.plan import Dataset, SequencePlan
@@ -119,7 +120,7 @@ async def fill(load: Load) -> None:
         with load.step("copy"):
             await _copy(load, connection, pool)
     with load.step("indexes"):
-        await _work(load, [_index_job(table) for table in sorted(tables, key=lambda one: one.table != "locator")])
+        await _work(load, [_IndexJob(table) for table in tables])
         async with load.connection() as connection:
             await attach(connection, [table for table in tables if table.leaf])
     with load.step("sequences"):
@@ -207,12 +208,12 @@ async def _make_pool(load: Load, connection: Connection) -> dict[Kind, list[byte
 async def _make_leaves(load: Load, connection: Connection) -> list[TableIndexes]:
     """Make every leaf by the schema's function, then take it out of the table and its indexes off; so the locator's."""
     await connection.fetchval(query("fix_base_resolution"), load.settings.leaf_base_resolution)
-    tables = [await drop_indexes(connection, "locator"), await drop_indexes(connection, "cell_counts")]
+    tables = [await drop_indexes(connection, "locator")]
     for cell in load.leaves:
         box = cell_box(cell)
         await connection.execute(query("create_leaf"), cell, box.west, box.south, box.east, box.north)
         tables.append(await drop_indexes(connection, leaf_table(cell), leaf=cell))
-    return tables[:1] + tables[2:] + tables[1:2]
+    return tables
 
 
 async def _copy(load: Load, connection: Connection, pool: Mapping[Kind, list[bytes]]) -> None:
@@ -306,10 +307,6 @@ class _CountJob(Job):
             await connection.execute(statement(name, leaf=leaf_table(self.cell), cell=str(self.cell)))
 
 
-def _index_job(table: TableIndexes) -> Job:
-    return _IndexJob(table if table.table != "cell_counts" else replace(table, indexes=()))
-
-
 def _sequences_job(load: Load, cells: tuple[int, ...], sequences: list[int]) -> Job:
     return _SequencesJob(sequences, [load.leaves[leaf] for leaf in cells], load.settings.cut_gap_m)
 
@@ -349,9 +346,17 @@ async def _count(load: Load) -> None:
     async with load.connection() as connection:
         await connection.execute(statement("create_scratch"))
         await _work(load, [_CountJob(cell) for cell in load.leaves])
+        counts = await drop_indexes(connection, "cell_counts")
         for name in ("sum_counts", "sum_months", "drop_scratch", "set_cursors"):
             await connection.execute(statement(name))
-        await connection.execute(statement("analyze"))
+        await build_indexes(connection, counts)
+        await _note_dense(load, connection)
+
+
+async def _note_dense(load: Load, connection: Connection) -> None:
+    """Indexes built at once are dense: a harvest need not rebuild them."""
+    for row in await connection.fetch(query("tables_to_compact"), 1.0, load.settings.compact_min_pictures):
+        await connection.execute(query("record_compaction"), row["relation"], row["pictures"])
 
 
 def load_by_copy(product: Product, dataset: Dataset, settings: Settings) -> Load:

@@ -1,11 +1,13 @@
-"""SQL run by psql: the measuring tools need no driver of their own, and psql speaks to the peer's database too."""
+"""The SQL of the measuring tools: files run by psql, which speaks to the peer's database too, and named statements."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from federation.queries import parse_queries
 from panofed.cluster import Cluster
 
 SQL = Path(__file__).parent / "sql"
@@ -13,6 +15,17 @@ SQL = Path(__file__).parent / "sql"
 
 class StatementError(Exception):
     """A statement failed; the message is the server's."""
+
+
+@cache
+def _statements() -> dict[str, str]:
+    return {name: text for path in SQL.glob("*.sql") for name, text in parse_queries(path.read_text())}
+
+
+def statement(name: str, /, **names: str) -> str:
+    """A named statement of bench/sql with the names of its tables put in; KeyError when there is none."""
+    text = _statements()[name]
+    return text.format(**names) if names else text
 
 
 def run_sql(cluster: Cluster, database: str, script: str, names: Mapping[str, str] | None = None) -> str:

@@ -87,7 +87,14 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     return status, total
 
 
-async def _with_sockets(root: str, paths: list[str], concurrency: int, seconds: float) -> Measure:
+def each_once(root: str, paths: list[str]) -> Measure:
+    """Ask for every path once, in order, over one connection."""
+    return asyncio.run(_with_sockets(root, paths, 1, float("inf"), most=len(paths)))
+
+
+async def _with_sockets(
+    root: str, paths: list[str], concurrency: int, seconds: float, *, most: int | None = None
+) -> Measure:
     base = urlsplit(root)
     requests = [f"GET {base.path}{path} HTTP/1.1\r\nHost: {base.netloc}\r\n\r\n".encode() for path in paths]
     latencies: list[float] = []
@@ -96,7 +103,7 @@ async def _with_sockets(root: str, paths: list[str], concurrency: int, seconds: 
 
     async def connection() -> None:
         reader, writer = await asyncio.open_connection(base.hostname, base.port or 80, limit=1 << 22)
-        while time.perf_counter() - begin < seconds:
+        while time.perf_counter() - begin < seconds and (most is None or counters["sent"] < most):
             request = requests[counters["sent"] % len(requests)]
             counters["sent"] += 1
             started = time.perf_counter()

@@ -37,7 +37,7 @@ class Connections:
     async def fetch(self, statement: str, *arguments: object) -> list[Row]:
         """The rows of one statement."""
         # written out, not by `use`: this is the hot path
-        await self._free.acquire()
+        await self._wait()
         connection: asyncpg.Connection | None = None
         try:
             async with asyncio.timeout(self.settings.statement_timeout_s + _PATIENCE_S):
@@ -58,7 +58,7 @@ class Connections:
     @asynccontextmanager
     async def use(self) -> AsyncIterator[asyncpg.Connection]:
         """One connection, for several statements."""
-        await self._free.acquire()
+        await self._wait()
         connection: asyncpg.Connection | None = None
         try:
             connection = await self._take()
@@ -73,6 +73,16 @@ class Connections:
         """Close what is idle; nothing else is left when requests have ended."""
         while self._idle:
             await self._idle.pop().close(timeout=2)
+
+    async def _wait(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self.settings.statement_timeout_s + _PATIENCE_S):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("every connection of this worker is in use") from error
 
     async def _take(self) -> asyncpg.Connection:
         while self._idle:

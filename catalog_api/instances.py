@@ -64,7 +64,7 @@ def _text(when: datetime | None) -> str | None:
 async def get_landing(request: Request) -> Answer:
     """GET /api."""
     catalog = catalog_of(request)
-    totals = (await catalog.index.fetch(query("catalog_totals")))[0]
+    totals = await catalog.totals()
     base = catalog.writer(host_of(request)).base
     bbox = totals["bbox"] if totals["bbox"] and totals["bbox"][0] is not None else [-180.0, -90.0, 180.0, 90.0]
     return json_answer(
@@ -133,7 +133,7 @@ def _label(text: str) -> dict[str, object]:
 async def get_home(request: Request) -> Answer:
     """GET /: what this is, for people."""
     catalog = catalog_of(request)
-    totals = (await catalog.index.fetch(query("catalog_totals")))[0]
+    totals = await catalog.totals()
     rows = await catalog.index.fetch(query("catalog_instances"), None)
     return Answer(body=_home(catalog, totals, rows).encode(), media_type=HTML)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from catalog_api.index import Index
 from catalog_api.params import ALWAYS, Interval
-from catalog_api.places import Place
+from catalog_api.places import FAR_M, Place
 from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
@@ -19,6 +19,8 @@ from federation.queries import query
 
 #: Up to so many leaves are looked through one by one, by plans that are kept; more are planned together.
 _APART_LEAVES = 6
+#: More pictures than wanted are looked at for a bound: the nearest in plane degrees can be far from the nearest.
+_SAMPLE = 2_000
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -87,7 +89,7 @@ async def _nearest(
         if not rows and not after.served:
             return []
         bound_m = rows[-1]["distance"] if rows else None
-    if bound_m is None:
+    if bound_m is None or bound_m > FAR_M:
         bound_m = await _bound_m(index, leaves, place, filters, wanted)
     boxes = place.within(bound_m) if bound_m is not None else list(place.box.parts())
     return await _within(index, leaves, place, filters, after, boxes, take)
@@ -166,7 +168,7 @@ async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters
             part.north,
             longitude,
             latitude,
-            wanted,
+            wanted + _SAMPLE,
             filters.interval.start,
             filters.interval.end,
             filters.sequences,

@@ -23,6 +23,8 @@ from federation.settings import Settings
 Raw = Mapping[str, Any]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+#: Leaving these out quietly would answer another question than the one asked.
+_NOT_YET = ("filter", "query", "sortby", "place_position")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -52,6 +54,9 @@ class SearchParams:
 
 def search_params(raw: Raw, settings: Settings) -> SearchParams:
     """Read a search from its raw values."""
+    for name in _NOT_YET:
+        if raw.get(name) not in (None, "", [], {}):
+            raise BadRequest(name, raw[name], "is not offered by this catalog")
     box = read_box(raw.get("bbox"))
     geometry = read_geometry(raw.get("intersects"), settings.geometry_vertices_max)
     if box is not None and geometry is not None:

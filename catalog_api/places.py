@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from federation.cells import Box
 #: No geodesic is shorter than the same angle on a sphere of this radius: the smallest radius of curvature of WGS 84, at
 #: the equator along the meridian.
 RADIUS_MIN_M = 6_335_439.0
+#: From here on the shape of what lies within a distance is followed more closely.
+FAR_M = 200_000.0
+_STRIPS = 48
 #: Against rounding in the last digits.
 _MARGIN = 1 + 1e-9
 
@@ -28,8 +32,9 @@ class Place:
 
     def within(self, distance_m: float) -> list[Box]:
         """Boxes, none overlapping another, that hold every point of the place at most this far from its centre."""
-        cap = cap_box(self.centre, distance_m)
-        meets = (_intersection(mine, theirs) for mine in self.box.parts() for theirs in cap.parts())
+        strips = cap_strips(self.centre, distance_m) if distance_m > FAR_M else [cap_box(self.centre, distance_m)]
+        parts = [part for strip in strips for part in strip.parts()]
+        meets = (_intersection(mine, theirs) for mine in self.box.parts() for theirs in parts)
         return [box for box in meets if box is not None]
 
     def proves(self, distance_m: float, reach_deg: float) -> bool:
@@ -88,6 +93,42 @@ def cap_box(centre: tuple[float, float], distance_m: float) -> Box:
         return Box(-180.0, south, 180.0, north)
     west, east = longitude - width_deg, longitude + width_deg
     return Box(west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north)
+
+
+def cap_strips(centre: tuple[float, float], distance_m: float) -> list[Box]:
+    """The same in strips of latitude, each as wide as the cap is there: a far cap's one box would hold a continent."""
+    whole = cap_box(centre, distance_m)
+    edges = [whole.south + (whole.north - whole.south) * number / _STRIPS for number in range(_STRIPS)] + [whole.north]
+    strips = []
+    for south, north in itertools.pairwise(edges):
+        width_deg = _half_width_deg(centre[1], distance_m, south, north)
+        if width_deg >= 180:
+            strips.append(Box(-180.0, south, 180.0, north))
+        elif width_deg >= 0:
+            west, east = centre[0] - width_deg, centre[0] + width_deg
+            strips.append(Box(west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north))
+    # the edge belongs to the lower one
+    return [
+        Box(s.west, math.nextafter(s.south, 91.0) if s.south != whole.south else s.south, s.east, s.north)
+        for s in strips
+    ]
+
+
+def _half_width_deg(latitude: float, distance_m: float, south: float, north: float) -> float:
+    """How far in longitude a cap reaches between two latitudes; below 0 where it does not."""
+    angle, middle = distance_m / RADIUS_MIN_M * _MARGIN + 1e-12, math.radians(latitude)
+    if angle >= math.pi / 2:
+        return 180.0
+    # the cap is widest where a meridian touches it
+    widest = math.asin(max(-1.0, min(1.0, math.sin(middle) / math.cos(angle))))
+    at = max(math.radians(south), min(math.radians(north), widest))
+    below = math.cos(middle) * math.cos(at)
+    if below < 1e-9:
+        return 180.0
+    cosine = (math.cos(angle) - math.sin(middle) * math.sin(at)) / below - 1e-9
+    if cosine > 1:
+        return -1.0
+    return 180.0 if cosine <= -1 else math.degrees(math.acos(cosine)) * _MARGIN + 1e-6
 
 
 def _intersection(one: Box, other: Box) -> Box | None:

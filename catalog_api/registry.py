@@ -10,6 +10,7 @@ import orjson
 
 from catalog_api.connections import Connections
 from federation.database import Row
+from federation.errors import StaleLeaves
 from federation.payload import Known, Unpacker, restore
 from federation.queries import query
 
@@ -67,6 +68,9 @@ class Registry:
             self.unpacker.learn(0)
             return
         rows = await self.connections.fetch(query("catalog_dictionary"), number)
+        if not rows:
+            # retrained between the two statements: the rows are compressed with another one by now
+            raise StaleLeaves("these pictures are being compressed anew: try again in a moment")
         self.unpacker.learn(number, rows[0]["content"])
 
 

@@ -35,7 +35,10 @@ def serve(settings: Settings, dsn: str) -> None:
 
     Raises ConfigurationError when the port cannot be had. `dsn` is where the index is read.
     """
-    Supervisor(settings, dsn, bind(settings)).run()
+    listener = bind(settings)
+    # port 0 asks for any: from here on it is the one that was given
+    given = settings.model_copy(update={"port": listener.getsockname()[1]})
+    Supervisor(given, dsn, listener).run()
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ from catalog_api.registry import Registry
 from catalog_api.stac import Writer
 from federation.database import Row
 from federation.payload import Unpacker
+from federation.queries import query
 from federation.settings import Settings
 
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
+_TOTALS_FRESH_S = 5.0
 #: A slow reader of a large answer may take this long between two chunks.
 _SLOW_READER = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 
@@ -53,6 +56,8 @@ class Catalog:
     registry: Registry
     large_answers: asyncio.Semaphore
     _writers: dict[str, Writer] = field(default_factory=dict)
+    _totals: Row | None = None
+    _totals_at: float = 0.0
 
     def writer(self, host: str) -> Writer:
         """The writer for the address this catalog is known by.
@@ -69,6 +74,13 @@ class Catalog:
                 self._writers.clear()
             writer = self._writers[base] = Writer(f"{base}/api", self.settings.catalog_title, self.registry)
         return writer
+
+    async def totals(self) -> Row:
+        """What the whole catalog holds, a few seconds old at most: it is counted over all sequences."""
+        if self._totals is None or time.monotonic() - self._totals_at > _TOTALS_FRESH_S:
+            self._totals = (await self.index.fetch(query("catalog_totals")))[0]
+            self._totals_at = time.monotonic()
+        return self._totals
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Index]:

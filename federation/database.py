@@ -58,23 +58,38 @@ async def _prepare(connection: Connection) -> None:
     await connection.set_type_codec("geometry", encoder=bytes, decoder=bytes, format="binary", schema="public")
 
 
+#: What the driver's faults mean to us, the special before the general.
+_FAULTS: tuple[tuple[tuple[type[Exception], ...], type[DatabaseError], str], ...] = (
+    ((asyncpg.DiskFullError,), DatabaseFull, "the database's disk is full"),
+    # memory, locks, connections
+    ((asyncpg.InsufficientResourcesError,), DatabaseUnavailable, "the database has not enough for this now"),
+    ((asyncpg.QueryCanceledError,), QueryTooLong, "a statement ran out of its time"),
+    (
+        (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError),
+        DatabaseUnavailable,
+        "the database does not answer",
+    ),
+    ((asyncpg.InterfaceError,), DatabaseUnavailable, "the connection was lost"),
+    ((asyncpg.IdleInTransactionSessionTimeoutError,), DatabaseUnavailable, "the connection was idle for too long"),
+    ((asyncpg.AdminShutdownError, asyncpg.CrashShutdownError), DatabaseUnavailable, "the database is shutting down"),
+    (
+        (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError),
+        DatabaseError,
+        "the database refuses this login",
+    ),
+)
+_EXPLAINED = tuple(kind for kinds, _, _ in _FAULTS for kind in kinds)
+
+
 @asynccontextmanager
 async def explained(what: str) -> AsyncIterator[None]:
     """Turn the driver's faults into ours, so that nobody above needs to know the driver."""
     try:
         yield
-    except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
-        raise DatabaseFull(f"{what}: the database's disk is full ({error})") from error
-    except asyncpg.QueryCanceledError as error:
-        raise QueryTooLong(f"{what}: a statement ran out of its time ({error})") from error
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"{what}: the database does not answer ({error or type(error).__name__})") from error
-    except asyncpg.InterfaceError as error:
-        raise DatabaseUnavailable(f"{what}: the connection was lost ({error})") from error
-    except asyncpg.IdleInTransactionSessionTimeoutError as error:
-        raise DatabaseUnavailable(f"{what}: the connection was idle for too long ({error})") from error
-    except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
-        raise DatabaseUnavailable(f"{what}: the database is shutting down ({error})") from error
+    except _EXPLAINED as error:
+        ours, words = next((ours, words) for kinds, ours, words in _FAULTS if isinstance(error, kinds))
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ours(f"{what}: {words} ({said})") from error
 
 
 async def connect(dsn: str, role: Role | None, settings: Settings) -> asyncpg.Connection:
@@ -151,7 +166,8 @@ async def migrate(dsn: str, files: Sequence[Path] | None = None) -> list[str]:
     """Apply the migrations that are missing, each in its own transaction; returns their names.
 
     Two processes at once are safe (one waits, then finds nothing to do). A migration that changed after it was applied
-    is refused: SchemaMismatch.
+    is refused: SchemaMismatch. A login that may not do it gets a DatabaseError that says what an administrator runs;
+    when nothing is missing, any login will do.
     """
     async with explained("migrating"):
         connection = await asyncpg.connect(dsn, server_settings={"application_name": "panofed migration"})
@@ -160,12 +176,21 @@ async def migrate(dsn: str, files: Sequence[Path] | None = None) -> list[str]:
             await check_versions(connection)
             await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
             return await _apply_missing(connection, sql_files("migrations") if files is None else files)
+    except asyncpg.InsufficientPrivilegeError as error:
+        login, database = await connection.fetchrow(query("who_and_where"))
+        raise DatabaseError(
+            f"migrating: the login {login} may not do this ({error}). Run once as an administrator of that server, in "
+            f"the database {database}: CREATE EXTENSION IF NOT EXISTS postgis; ALTER DATABASE {database} OWNER TO "
+            f"{login}; ALTER ROLE {login} CREATEROLE; or migrate as the administrator (PANOFED_DATABASE_URL with that "
+            f"login, `panofed db migrate`), and then run: GRANT panofed TO {login};"
+        ) from error
     finally:
         await connection.close()
 
 
 async def _apply_missing(connection: asyncpg.Connection, files: Sequence[Path]) -> list[str]:
-    await connection.execute(query("create_migrations_table"))
+    if not await connection.fetchval(query("migrations_table_is_there")):
+        await connection.execute(query("create_migrations_table"))
     applied: dict[str, str] = {r["name"]: r["checksum"] for r in await connection.fetch(query("applied_migrations"))}
     unknown = sorted(set(applied) - {path.stem for path in files})
     if unknown:

@@ -133,7 +133,10 @@ class Picture:
         document = {key: value for key, value in members.items() if key != "links"}
         document["properties"] = msgspec.Raw(_completed(members["properties"]))
         captured = _required_time(properties.datetime or properties.start_datetime)
-        created, updated = _time(properties.created), _time(properties.updated)
+        created, updated = (
+            _time(properties.created, "properties.created"),
+            _time(properties.updated, "properties.updated"),
+        )
         known = Known(identifier, sequence_uuid(collection, instance), longitude, latitude, captured, created, updated)
         whole, links = join_object(document, last="properties"), kept_links(members.get("links"))
         camera = properties.camera or _Camera()
@@ -192,8 +195,8 @@ class Sequence:
             id=identifier,
             title=_clean(head.title or ""),
             license=_clean(head.license or ""),
-            created=_time(head.created),
-            updated=_time(head.updated),
+            created=_time(head.created, "created"),
+            updated=_time(head.updated, "updated"),
             account=account_of(members.get("providers"), instance),
             expected=head.stats.count if head.stats else 0,
             hash=content_hash(whole, links),
@@ -322,8 +325,8 @@ def _required_time(text: str | None) -> datetime:
     return _parse_time(text, "properties.datetime")
 
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else _parse_time(text, "created or updated")
+def _time(text: str | None, field: str) -> datetime | None:
+    return None if text is None else _parse_time(text, field)
 
 
 def _parse_time(text: str, field: str) -> datetime:

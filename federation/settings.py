@@ -5,6 +5,9 @@ Every field is documented in docs/settings.md; a test holds the two together. Na
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +43,7 @@ class Settings(BaseSettings):
     connect_timeout_s: float = Field(default=10.0, gt=0)
     statement_timeout_s: float = Field(default=10.0, gt=0)
     merge_timeout_s: float = Field(default=60.0, gt=0)
+    disk_reserve_bytes: int = Field(default=512_000_000, ge=0)
 
     # index
     leaf_base_resolution: int = Field(default=0, ge=0, le=2)
@@ -112,6 +116,26 @@ class Settings(BaseSettings):
         return url.rstrip("/")
 
 
+#: Variables that steer tests and benchmarks, not the program.
+_NOT_SETTINGS = ("PANOFED_TEST_", "PANOFED_BENCH_")
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored in silence.
+
+    >>> _refuse_unknown({"PANOFED_PROT": "8081"})
+    Traceback (most recent call last):
+    ...
+    federation.errors.ConfigurationError: PANOFED_PROT: there is no such setting; did you mean PANOFED_PORT?
+    """
+    known = [f"PANOFED_{name.upper()}" for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith("PANOFED_") and name not in known and not name.startswith(_NOT_SETTINGS):
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"{name}: there is no such setting{hint}")
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; raises ConfigurationError naming each wrong variable and its value.
 
@@ -122,6 +146,7 @@ def load_settings(**overrides: object) -> Settings:
     ...
     federation.errors.ConfigurationError: PANOFED_PORT=-1: Input should be greater than or equal to 0
     """
+    _refuse_unknown(os.environ)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:

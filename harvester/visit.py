@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import orjson
 
-from federation.database import Pool, Role, Row, connect, explained
+from federation.database import Connection, Pool, Role, Row, connect, explained
 from federation.errors import DatabaseError, DatabaseFull, OriginError, PanofedError, RunFenced
 from federation.outbound import OriginSession
 from federation.queries import query
@@ -30,15 +32,21 @@ logger = logging.getLogger(__name__)
 _CONFIGURATION_AGE = timedelta(days=1)
 _REPORT_S = 1.0
 _BACKOFF_MAX_S = 3_600.0
+#: A database that restarts is back in seconds: an ended visit is written down then.
+_CLOSE_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvester:
-    """What every visit needs: where the database is, a pool for short statements, the settings."""
+    """What every visit needs: where the database is, a pool for short statements, the settings.
+
+    `disk` is a folder on the database's disk, when that is a disk of this machine: visits leave some of it free.
+    """
 
     dsn: str
     pool: Pool
     settings: Settings
+    disk: Path | None = None
 
     async def due(self, *, every: bool) -> list[Row]:
         """Instances to visit now; with `every`, all that are enabled."""
@@ -66,7 +74,11 @@ class Harvester:
             # the boundary of one instance: whatever it was, the others go on
             progress.outcome = "failed"
             progress.failed(error)
-            logger.exception("visit failed", extra={"instance": row["name"], "error": str(error)})
+            unknown = None if isinstance(error, PanofedError) else error
+            logger.error("visit failed: %s", error, exc_info=unknown, extra={"instance": row["name"]})
+            with suppress(DatabaseError):
+                async with explained("putting a visit off"):
+                    await self._put_off(self.pool, row, progress)
         on_progress(progress)
         return progress
 
@@ -81,20 +93,24 @@ class Harvester:
             await connection.close()
 
     async def _run(self, row: Row, progress: Progress, on_progress: OnProgress) -> None:
+        self.check_room()
         async with explained("starting a run"):
             await self.pool.execute(query("close_interrupted_runs"), row["n"])
             run: int = await self.pool.fetchval(query("start_run"), row["n"])
         reporter = asyncio.create_task(self._report(run, progress))
         error: Exception | None = None
         try:
-            async with explained("harvesting"):
-                await self._harvest(row, run, progress, on_progress)
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch_room())
+                async with explained("harvesting"):
+                    await self._harvest(row, run, progress, on_progress)
+                watch.cancel()
             progress.outcome = "partial" if progress.sequences_failed or progress.pictures_quarantined else "done"
         except* asyncio.CancelledError:
             progress.outcome = "interrupted"
             raise
-        except* Exception as group:
-            error = _first(group)
+        except* Exception as faults:
+            error = _first(faults)
             progress.outcome = "failed"
             progress.failed(error)
             if not isinstance(error, PanofedError):
@@ -102,7 +118,27 @@ class Harvester:
         finally:
             reporter.cancel()
             if not isinstance(error, RunFenced):
-                await asyncio.shield(self._close(row, run, progress, error))
+                await asyncio.shield(self._close_when_possible(row, run, progress, error))
+
+    def check_room(self) -> None:
+        """DatabaseFull when the database's disk is nearly full.
+
+        Tables that cannot grow are an error of one statement; a log that cannot grow ends the whole server, and reading
+        with it. So visits end before.
+        """
+        if self.disk is None:
+            return
+        free, kept = shutil.disk_usage(self.disk).free, self.settings.disk_reserve_bytes
+        if free < kept:
+            raise DatabaseFull(
+                f"the database's disk is full: {free / 1e6:,.0f} MB are free at {self.disk}, "
+                f"and harvesting leaves {kept / 1e6:,.0f} MB (PANOFED_DISK_RESERVE_BYTES)"
+            )
+
+    async def _watch_room(self) -> None:
+        while True:
+            self.check_room()
+            await asyncio.sleep(_REPORT_S / 2)
 
     async def _harvest(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> None:
         settings, capabilities = self.settings, orjson.loads(row["capabilities"])
@@ -172,6 +208,19 @@ class Harvester:
                 logger.warning("run not reported", extra={"run": run})
             await asyncio.sleep(_REPORT_S)
 
+    async def _close_when_possible(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
+        """Write down how the visit ended. When the database stays away, the next visit calls this run interrupted."""
+        for pause_s in (*_CLOSE_AGAIN_S, 0.0):
+            try:
+                await self._close(row, run, progress, error)
+            except DatabaseError as fault:
+                logger.warning("run not closed: %s", fault, extra={"run": run})
+            else:
+                return
+            if progress.outcome == "interrupted":
+                return  # this process is being stopped, and must not be held up
+            await asyncio.sleep(pause_s)
+
     async def _close(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
         settings = self.settings
         async with explained("closing the run"), self.pool.acquire() as connection:
@@ -183,10 +232,11 @@ class Harvester:
                     query("visit_succeeded"), row["n"], timedelta(seconds=settings.cadence_s), moved
                 )
             elif error is not None:
-                delay_s = min(settings.cadence_s * 2 ** min(row["failures"], 10), _BACKOFF_MAX_S)
-                await connection.execute(
-                    query("visit_failed"), row["n"], progress.last_error, timedelta(seconds=delay_s)
-                )
+                await self._put_off(connection, row, progress)
+
+    async def _put_off(self, connection: Connection | Pool, row: Row, progress: Progress) -> None:
+        delay_s = min(self.settings.cadence_s * 2 ** min(row["failures"], 10), _BACKOFF_MAX_S)
+        await connection.execute(query("visit_failed"), row["n"], progress.last_error, timedelta(seconds=delay_s))
 
 
 def _instance(row: Row) -> Instance:

@@ -22,6 +22,7 @@ from harvester.schedule import Service, sync_file
 from harvester.split import split_leaves
 from harvester.visit import Harvester
 from panofed.messages import OUTCOME_COLOURS, nothing_enabled
+from panofed.ready import database_folder
 
 console = Console(highlight=False)
 
@@ -30,7 +31,7 @@ async def harvest_once(dsn: str, settings: Settings, instance: str) -> bool:
     """One visit of each enabled instance; returns whether any failed."""
     async with open_pool(dsn, Role.WRITER, settings) as pool:
         await sync_file(pool, settings)
-        harvester = Harvester(dsn=dsn, pool=pool, settings=settings)
+        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings))
         due = [row["name"] for row in await harvester.due(every=True)]
         if instance and instance not in due:
             raise ConfigurationError(
@@ -72,7 +73,7 @@ async def serve_harvests(dsn: str, settings: Settings) -> bool:
         loop.add_signal_handler(number, stop.set)
     async with open_pool(dsn, Role.WRITER, settings) as pool:
         await sync_file(pool, settings)
-        harvester = Harvester(dsn=dsn, pool=pool, settings=settings)
+        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings))
         if not await harvester.due(every=True):
             console.print(nothing_enabled(settings))
         await Service(harvester, lambda _: None).run(stop)

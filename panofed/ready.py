@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from federation.database import migrate
 from federation.settings import Settings
@@ -29,3 +30,8 @@ def working_url(settings: Settings) -> str:
     if settings.database_url:
         return settings.database_url
     return Cluster(cluster_config(settings)).dsn(DATABASE, user=LOGIN)
+
+
+def database_folder(settings: Settings) -> Path | None:
+    """Where the private cluster's files are; None for somebody else's server, whose disk cannot be seen from here."""
+    return None if settings.database_url else Cluster(cluster_config(settings)).status().directory

@@ -36,7 +36,8 @@ def serve(with_parent: WithParent = False) -> None:
         if with_parent:
             end_with_parent()
         settings = load_settings()
-        dsn = ready_database(settings)
+        # a replica for reading is migrated by the server it follows
+        dsn = settings.database_read_url or ready_database(settings)
         configure_logs(settings)
         serve_catalog(settings, dsn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import date
 from typing import Any
 
 import asyncpg
@@ -102,15 +103,16 @@ async def _check_cells(connection: asyncpg.Connection, pictures: list[asyncpg.Re
     for row in pictures:
         assert row["h3"] == cell_of(row["x"], row["y"]), row
         if row["served"]:
-            cells = [parent(row["h3"], resolution) for resolution in range(3, 12)]
-            for cell in (*cells, lattice_of(row["x"], row["y"])):
+            for cell in _counted_cells(row):
                 both = wanted.setdefault((cell, row["instance"]), [0, 0])
                 both[0] += 1
                 both[1] += row["is_360"]
     counted = {
         (row["cell"], row["instance"]): [row["pictures"], row["of_360"]] for row in await connection.fetch(_COUNTED)
     }
-    wrong = {key: (counted.get(key), wanted.get(key)) for key in counted | wanted if counted.get(key) != wanted.get(key)}
+    wrong = {
+        key: (counted.get(key), wanted.get(key)) for key in counted | wanted if counted.get(key) != wanted.get(key)
+    }
     assert not wrong, f"counts (counted, real): {list(wrong.items())[:5]}"
 
 
@@ -118,20 +120,21 @@ async def _check_latest(connection: asyncpg.Connection, pictures: list[asyncpg.R
     """Exact once everything is folded."""
     if await connection.fetchval("SELECT EXISTS (SELECT FROM count_deltas) OR EXISTS (SELECT FROM stale_counts)"):
         return
+    latest: dict[tuple[int, int], date] = {}
+    for row in pictures:
+        if row["served"]:
+            for cell in _counted_cells(row):
+                key = (cell, row["instance"])
+                latest[key] = max(latest.get(key, date.min), row["datetime"].date())
     for row in await connection.fetch("SELECT cell, instance, latest, pictures FROM cell_counts"):
         assert row["pictures"] > 0, f"an empty count is kept: {row}"
-        days = [
-            each["datetime"].date()
-            for each in pictures
-            if each["served"] and each["instance"] == row["instance"] and _is_in(each, row["cell"])
-        ]
-        assert row["latest"] == max(days), (row, max(days))
+        assert row["latest"] == latest[row["cell"], row["instance"]], row
 
 
-def _is_in(picture: asyncpg.Record, cell: int) -> bool:
-    if cell < 7_000_000:
-        return lattice_of(picture["x"], picture["y"]) == cell
-    return parent(picture["h3"], resolution_of(cell)) == cell
+def _counted_cells(picture: asyncpg.Record) -> list[int]:
+    """Its hexagons and its lattice square."""
+    hexagons = [parent(picture["h3"], resolution) for resolution in range(3, 12)]
+    return [*hexagons, lattice_of(picture["x"], picture["y"])]
 
 
 async def _check_sequences(connection: asyncpg.Connection, pictures: list[asyncpg.Record]) -> None:

@@ -76,7 +76,7 @@ class Origin:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("GET", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -104,7 +104,9 @@ class Origin:
     ) -> OriginSequence:
         """A straight street to the east, 22 m between pictures at Paris."""
         made = [
-            self.new_picture((at[0] + step * n + 180) % 360 - 180, at[1], properties={"field_of_view": n % 2 * 290 + 70})
+            self.new_picture(
+                (at[0] + step * n + 180) % 360 - 180, at[1], properties={"field_of_view": n % 2 * 290 + 70}
+            )
             for n in range(pictures)
         ]
         values = {"id": self.new_id(), "title": f"walk {len(self.sequences)}", "pictures": made, **more}
@@ -226,7 +228,9 @@ class Origin:
         parts = [part for part in request.path.removeprefix("/api").split("/") if part]
         if not parts:
             version = "2.15.1" if self.version == "refuses" else f"{self.version}.0"
-            return answer({"stac_version": "1.0.0", **({} if self.version == "plain" else {"geovisio_version": version})})
+            return answer(
+                {"stac_version": "1.0.0", **({} if self.version == "plain" else {"geovisio_version": version})}
+            )
         if parts == ["configuration"] and self.version != "plain":
             return answer({"name": {"en": "here"}})
         if parts == ["collections"]:

@@ -17,7 +17,16 @@ from panofed.cluster import Cluster
 from panofed.demo.api import Api
 from panofed.demo.changes import hide_picture, sequences_of, tag_picture
 from panofed.demo.environment import GEOVISIO_VERSION, Report, installer_environment
-from panofed.demo.server import ServerFiles, find_server, free_port, gunicorn_command, last_lines, launch, stop_server
+from panofed.demo.server import (
+    ServerFiles,
+    find_server,
+    free_port,
+    gunicorn_command,
+    kill_server,
+    last_lines,
+    launch,
+    stop_server,
+)
 from panofed.demo.state import InstanceState, UploadedSet, read_state, write_state
 from panofed.demo.upload import complete_upload_set, send_pictures, start_upload_set
 from panofed.demo.visitor import anonymous_items_of
@@ -126,6 +135,12 @@ class Instance:
             self._started.wait(10)
             self._started = None
         self._files.pid.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End its server at once."""
+        process = find_server(self._files)
+        if process is not None:
+            kill_server(process)
 
     def remove(self) -> None:
         """Stop it and delete everything it holds."""

@@ -97,16 +97,24 @@ class Origins:
     def stop(self) -> None:
         """Stop the instances, then their cluster; what they hold stays."""
         self._report = _silent
-        instances = self.instances or tuple(self._instance(plan) for plan in self._plans)
+        instances = self._all()
         with ThreadPoolExecutor(len(instances)) as pool:
             list(pool.map(Instance.stop, instances))
         self.cluster.stop()
+
+    def kill(self) -> None:
+        """End the servers at once, those too that an earlier process started."""
+        for instance in self._all():
+            instance.kill()
 
     def remove(self) -> None:
         """Stop them and delete everything they hold; the environment stays."""
         self.stop()
         self.cluster.remove()
         shutil.rmtree(self._places.directory, ignore_errors=True)
+
+    def _all(self) -> tuple[Instance, ...]:
+        return self.instances or tuple(self._instance(plan) for plan in self._plans)
 
     @property
     def _pictures(self) -> Path:

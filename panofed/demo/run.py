@@ -194,6 +194,7 @@ def _origins(settings: Settings, directory: Path) -> Origins:
 def _force(origins: Origins, settings: Settings) -> None:
     """The second Ctrl-C: no grace for anybody. The catalog's database survives a crash; the instances' may not."""
     (settings.data_dir.absolute() / "demo.json").unlink(missing_ok=True)
+    origins.kill()
     for cluster in (origins.cluster, Cluster(cluster_config(settings))):
         with suppress(ClusterError, OSError):
             cluster.stop("immediate")

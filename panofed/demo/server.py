@@ -72,11 +72,16 @@ def stop_server(process: psutil.Process, timeout_s: float = STOP_TIMEOUT_S) -> N
     with contextlib.suppress(psutil.TimeoutExpired):
         process.wait(timeout_s)
         return
+    kill_server(process)
+    with contextlib.suppress(psutil.TimeoutExpired):
+        process.wait(timeout_s)
+
+
+def kill_server(process: psutil.Process) -> None:
+    """End it with all its workers, without asking."""
     # the group has the pid of its leader: it was started in a session of its own
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(psutil.TimeoutExpired):
-        process.wait(timeout_s)
 
 
 def free_port(wanted: int = 0) -> int:

@@ -25,8 +25,7 @@ SELECT coalesce(sum(pictures), 0)::bigint AS pictures, min(datetime_min) AS date
        (SELECT count(*) FROM instances) AS instances,
        (SELECT array[min(ST_XMin(extent)), min(ST_YMin(extent)), max(ST_XMax(extent)), max(ST_YMax(extent))]
         FROM sequences WHERE served) AS bbox,
-       (SELECT count(*) FROM sequences WHERE served) AS sequences,
-       (SELECT array_agg(DISTINCT license ORDER BY license) FROM sequences WHERE served AND license <> '') AS licenses
+       (SELECT count(*) FROM sequences WHERE served) AS sequences
 FROM (
     SELECT pictures, datetime_min, datetime_max FROM leaves WHERE state <> 'retired'
     UNION ALL SELECT pictures, datetime_min, datetime_max FROM leaf_deltas

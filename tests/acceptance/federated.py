@@ -47,7 +47,7 @@ class FederatedCatalog:
 
     async def visit(self, only: Instance | None = None) -> dict[str, Progress]:
         """One harvest of every instance, or of one; each must end well."""
-        visits = await self.harvester.visit_all(lambda _: None, only=only and only.config.name)
+        visits = await self.harvester.visit_all(lambda _: None, only=only.config.name if only else None)
         assert [(visit.instance, visit.outcome, visit.last_error) for visit in visits] == [
             (visit.instance, "done", "") for visit in visits
         ]

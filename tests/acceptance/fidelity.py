@@ -21,7 +21,7 @@ from tests.acceptance.federated import FederatedCatalog, web_address
 
 Json: TypeAlias = dict[str, Any]
 
-ADDED = {"exif": {}, "semantics": [], "annotations": [], "pers:interior_orientation": {}}
+ADDED: Json = {"exif": {}, "semantics": [], "annotations": [], "pers:interior_orientation": {}}
 REBUILT = {"self", "root", "parent", "collection", "items", "prev", "next", "related", "child", "alternate"}
 #: links that only the answer with one picture has
 SINGLE = {"related", "alternate"}

@@ -29,6 +29,9 @@ def is_error(answer: httpx2.Response, status: int) -> dict[str, Any]:
     ("name", "value"),
     [
         ("limit", "0"),
+        ("filter", "field_of_view = 360"),
+        ("sortby", "-datetime"),
+        ("place_position", "2,48"),
         ("limit", "10001"),
         ("limit", "ten"),
         ("limit", "9" * 400),

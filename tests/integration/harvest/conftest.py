@@ -109,7 +109,10 @@ class World:
                 str(row["id"]), str(row["of"]), row["x"], row["y"], row["datetime"], row["created"], row["updated"]
             )
             document, links = restore(unpacker.unpack(row["dictionary"], row["payload"]), known)
-            found[str(row["id"])] = (str(row["of"]), orjson.loads(document) | {"links": orjson.loads(b"[" + links + b"]")})
+            found[str(row["id"])] = (
+                str(row["of"]),
+                orjson.loads(document) | {"links": orjson.loads(b"[" + links + b"]")},
+            )
         return found
 
     async def everything_stored(self) -> str:

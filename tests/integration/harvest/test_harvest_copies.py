@@ -10,7 +10,9 @@ from tests.integration.harvest.conftest import World
 from tests.origin import Origin, OriginSequence
 
 
-async def transferred(world: World, *, same_sequence: bool = True) -> tuple[Origin, Origin, OriginSequence, OriginSequence]:
+async def transferred(
+    world: World, *, same_sequence: bool = True
+) -> tuple[Origin, Origin, OriginSequence, OriginSequence]:
     """North has a sequence that south has too (with another azimuth), as a transfer leaves them."""
     north, south = await world.origin("north"), await world.origin("south")
     first = north.add_sequence(8)
