@@ -238,9 +238,7 @@ async def _copy(load: Load, connection: Connection, pool: Mapping[Kind, list[byt
     await connection.execute(statement("set_numbers", table="sequences"))
 
 
-async def _copy_chunk(
-    load: Load, connection: Connection, chunk: Chunk, sequences: list[tuple[object, ...]]
-) -> None:
+async def _copy_chunk(load: Load, connection: Connection, chunk: Chunk, sequences: list[tuple[object, ...]]) -> None:
     for leaf, rows in chunk.by_leaf.items():
         await _copy_bytes(connection, leaf_table(load.leaves[leaf]), PICTURE_COLUMNS, rows)
     await _copy_bytes(connection, "locator", LOCATOR_COLUMNS, chunk.located)

@@ -52,13 +52,13 @@ async def _check_leaves(connection: asyncpg.Connection, leaves: LeafSet, picture
     """Every picture is in the leaf of its point and in the leaf's box; locator and pictures say the same."""
     total, digest = 0, Decimal(0)
     for cell in leaves.cells:
-        row = await connection.fetchrow(statement("check_rows", leaf=leaf_table(cell), cell=str(cell)))
-        count, check, elsewhere, outside, known = row
+        rows = await connection.fetch(statement("check_rows", leaf=leaf_table(cell), cell=str(cell)))
+        count, check, elsewhere, outside, known = rows[0]
         _require(elsewhere == 0, f"leaf {cell_name(cell)}: {elsewhere} pictures belong to another leaf")
         _require(outside == 0, f"leaf {cell_name(cell)}: {outside} pictures outside its box")
         _require(not count or known == count, f"leaf {cell_name(cell)}: {known} counted, {count} there")
         total, digest = total + count, digest + check
-    located, check, copies = await connection.fetchrow(statement("check_locator"))
+    located, check, copies = (await connection.fetch(statement("check_locator")))[0]
     _require(total == pictures, f"{total} pictures instead of {pictures}")
     _require((located, check, copies) == (total, digest, 0), f"locator: {located} rows differ from {total} pictures")
 

@@ -1,4 +1,4 @@
-"""The first requests after a start: database stopped, its files out of the page cache, every request once; then again."""
+"""The first requests after a start: the database's files out of the page cache, every request once; then again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Measure, each_once
@@ -56,8 +56,8 @@ def resident_bytes(directory: Path) -> int | None:
     return total
 
 
-def measure_cold(product: Product, dataset: Dataset) -> dict[str, object]:
-    """Per class a start of its own; what stayed in memory is told."""
+def measure_cold(product: Product, dataset: Dataset) -> tuple[list[FirstRequests], list[int | None]]:
+    """Per class a start of its own; and how many bytes of the files stayed in the page cache before it."""
     data = product.cluster.config.directory
     results: list[FirstRequests] = []
     resident: list[int | None] = []
@@ -72,7 +72,7 @@ def measure_cold(product: Product, dataset: Dataset) -> dict[str, object]:
                 results.append(FirstRequests(name=name, cold=each_once(root, paths), warm=each_once(root, paths)))
         finally:
             product.cluster.stop()
-    return {"classes": [asdict(result) for result in results], "resident_bytes": resident}
+    return results, resident
 
 
 def cold_markdown(classes: Sequence[FirstRequests], resident: Sequence[int | None]) -> str:

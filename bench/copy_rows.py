@@ -49,7 +49,7 @@ def row_type(fields: Iterable[tuple[str, object]], columns: int = 0) -> np.dtype
     parts: list[tuple[str, object]] = [("columns", ">i2")] if columns else []
     for name, kind in fields:
         parts += [(f"{name} length", ">i4"), (name, kind)]
-    return np.dtype(parts)  # type: ignore[arg-type, call-overload, no-any-return]
+    return np.dtype(parts)
 
 
 PICTURE = row_type(_FIXED, len(PICTURE_COLUMNS))

@@ -37,7 +37,7 @@ INSTANCE = "community"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """All writers once: pictures, seconds of reading, packing and staging, seconds of merging, the server's processor."""
+    """All writers once: pictures, seconds of reading, packing and staging, seconds of merging, those of the server."""
 
     counted: bool
     pictures: int
@@ -74,13 +74,12 @@ class CountsReport:
 @contextmanager
 def counts_recorded(recorded: bool) -> Iterator[None]:
     """Let merges record counts or not."""
-    original = merging.query
     if not recorded:
-        merging.query = lambda name: NOTHING if name == "record_counts" else original(name)
+        setattr(merging, "query", lambda name: NOTHING if name == "record_counts" else query(name))  # noqa: B010
     try:
         yield
     finally:
-        merging.query = original
+        setattr(merging, "query", query)  # noqa: B010
 
 
 def city_plans(count: int) -> list[SequencePlan]:
@@ -150,7 +149,9 @@ async def _measure(product: Product, pictures_each: int, rounds: int) -> CountsR
 
         first = await work()
         await learn_dictionary(desk, first[0])
-        await _round(desk, lanes, first, server, counted=True)  # leaves made, plans and caches warm; counted all the same
+        await _round(
+            desk, lanes, first, server, counted=True
+        )  # leaves made, plans and caches warm; counted all the same
         counted = [one.number for each_writer in first for one in each_writer]
         for number in range(2 * rounds):
             some = await work()
@@ -196,7 +197,12 @@ def counts_markdown(report: CountsReport) -> str:
         rates = [report.rate(counted=counted, whole=whole) for counted in (False, True)]
         lines.append(f"| {name} | {rates[0]:,.0f} | {rates[1]:,.0f} | {report.ratio(whole=whole):.2f} |")
     cpu = [report.merge_cpu_us(counted=counted) for counted in (False, True)]
-    lines.append(f"| merge alone, µs of PostgreSQL's processor a picture | {cpu[0]:.0f} | {cpu[1]:.0f} | {cpu[0] / cpu[1]:.2f} |")
+    lines.append(
+        f"| merge alone, µs of PostgreSQL's processor a picture | {cpu[0]:.0f} | {cpu[1]:.0f} | {cpu[0] / cpu[1]:.2f} |"
+    )
     wrong = "all of them exact" if report.wrong_cells == 0 else f"{report.wrong_cells} of them wrong"
-    lines += ["", f"Deadlocks: {report.deadlocks}. Folded beside: {report.folded:,} deltas into {report.cells:,} cells, {wrong}."]
+    lines += [
+        "",
+        f"Deadlocks: {report.deadlocks}. Folded beside: {report.folded:,} deltas into {report.cells:,} cells, {wrong}.",
+    ]
     return "\n".join(lines) + "\n"

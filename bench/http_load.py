@@ -24,6 +24,7 @@ from bench.requests import CLASSES, LoadRequest, requests_of, samples_of
 from bench.verify import AnswersDifferError, Target, verify
 
 CONCURRENCY = (1, 8, 32)
+OURS = "panofed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,19 @@ def markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def growth(small: Sequence[Result], large: Sequence[Result]) -> str:
+    """How much slower each class is on the large catalog: a table of ratios, above 1 is slower."""
+    before = {(r.name, r.concurrency): r.measure.per_second for r in small if r.target == OURS}
+    lines = ["| class | connections | small req/s | large req/s | slower by |", "|---|---|---|---|---|"]
+    for result in large:
+        rate = before.get((result.name, result.concurrency))
+        if result.target == OURS and rate:
+            ratio = rate / max(result.measure.per_second, 1e-9)
+            words = [result.name, str(result.concurrency), f"{rate:.0f}", f"{result.measure.per_second:.0f}"]
+            lines.append(f"| {' | '.join(words)} | {ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def _cell(result: Result) -> str:
     one = result.measure
     failed = f", {one.failed} failed" if one.failed else ""
@@ -162,7 +176,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 def targets_of(ours: str | None, peer: str | None) -> tuple[Target, ...]:
     """The servers to measure, ours first."""
     given: Iterable[Target | None] = (
-        Target(name="panofed", root=ours.rstrip("/"), layout="sequence") if ours else None,
+        Target(name=OURS, root=ours.rstrip("/"), layout="sequence") if ours else None,
         Target(name="stac-fastapi-pgstac", root=peer.rstrip("/"), layout="instance") if peer else None,
     )
     return tuple(target for target in given if target is not None)

@@ -88,7 +88,9 @@ def render_pool(
     for plan in plans:
         read = list(texts_of_plan(plan, bases[plan.instance], names[plan.instance]))
         packed = packers[plan.instance].pack([picture.text for picture in read])
-        fields = [_field(_jsonb(picture.semantics)) + _field(payload) for picture, payload in zip(read, packed, strict=True)]
+        fields = [
+            _field(_jsonb(picture.semantics)) + _field(payload) for picture, payload in zip(read, packed, strict=True)
+        ]
         pool.setdefault(kind_of(plan), []).extend(fields)
     return pool
 

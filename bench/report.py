@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.harvest import HarvestPass, HarvestReport
+from bench.plan import DatasetSpec
+from bench.sizes import Sizes, TableSize
 
 MIB = 1 << 20
 
@@ -47,22 +50,52 @@ def harvest_json(report: HarvestReport) -> dict[str, object]:
     return {"spec": asdict(report.spec), "settings": report.settings, "passes": passes, "sizes": sizes}
 
 
+def harvest_of(body: Mapping[str, Any]) -> HarvestReport:
+    """The report again, from what `harvest_json` made of it."""
+    passes = [{key: value for key, value in one.items() if key != "items_per_s"} for one in body["passes"]]
+    return HarvestReport(
+        spec=DatasetSpec(**body["spec"]),
+        settings=body["settings"],
+        passes=tuple(HarvestPass(**one) for one in passes),
+        sizes=stored_sizes(body["sizes"]),
+    )
+
+
+def stored_sizes(body: Mapping[str, Any]) -> Sizes:
+    """Sizes again, from JSON."""
+    kept = {key: value for key, value in body.items() if key != "bytes_per_picture"}
+    return Sizes(**kept | {"tables": tuple(TableSize(**table) for table in body["tables"])})
+
+
+def place_and_time(here: Mapping[str, Any], settings: Mapping[str, str]) -> str:
+    """The line that goes with every table: when, on what, with which settings."""
+    changed = ", ".join(f"`PANOFED_{name.upper()}={value}`" for name, value in settings.items()) or "defaults"
+    return (
+        f"{here['at'][:10]}, {here['machine']}, Python {here['python']}, load when written {here['load']}; "
+        f"settings: {changed}."
+    )
+
+
 def harvest_markdown(report: HarvestReport) -> str:
-    """The tables of one harvest."""
-    here, sizes = circumstances(), report.sizes
-    settings = ", ".join(f"`PANOFED_{name.upper()}={value}`" for name, value in report.settings.items()) or "defaults"
+    """All of one harvest."""
+    return visits_markdown(report, circumstances()) + "\n" + sizes_markdown(report.sizes)
+
+
+def visits_markdown(report: HarvestReport, here: Mapping[str, Any]) -> str:
+    """The table of the visits."""
     lines = [
-        f"### {sizes.pictures:,} pictures in {sizes.leaves} leaves",
-        "",
-        f"{here['at'][:10]}, {here['machine']}, load before {here['load']}; settings: {settings}.",
+        f"{report.sizes.pictures:,} pictures in {report.sizes.leaves} leaves. {place_and_time(here, report.settings)}",
         "",
         "| visit | seconds | items | items/s | requests | CPU s: harvester | source | PostgreSQL | peak memory MiB |",
         "|---|---|---|---|---|---|---|---|---|",
         *map(_pass_line, report.passes),
-        "",
-        *_size_lines(report),
     ]
     return "\n".join(lines) + "\n"
+
+
+def sizes_markdown(sizes: Sizes) -> str:
+    """The tables of the sizes."""
+    return "\n".join(_size_lines(sizes)) + "\n"
 
 
 def _pass_line(one: HarvestPass) -> str:
@@ -73,9 +106,11 @@ def _pass_line(one: HarvestPass) -> str:
     )
 
 
-def _size_lines(report: HarvestReport) -> Iterator[str]:
-    sizes = report.sizes
-    yield f"Bytes per picture on disk: **{sizes.bytes_per_picture:.0f}**, payload alone {sizes.payload_mean_bytes:.0f}."
+def _size_lines(sizes: Sizes) -> Iterator[str]:
+    yield (
+        f"Bytes per picture on disk, {sizes.pictures:,} pictures: **{sizes.bytes_per_picture:.0f}**, "
+        f"payload alone {sizes.payload_mean_bytes:.0f}."
+    )
     yield ""
     yield "| bytes per picture | heap | indexes | TOAST | total | rows |"
     yield "|---|---|---|---|---|---|"

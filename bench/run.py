@@ -2,75 +2,69 @@
 
 python -m bench.run harvest --items 100000 [--leaf-max 1000]
 python -m bench.run api --items 1000000      what the last harvest of that size stored, beside the peer
-python -m bench.run all                      100 k and 1 M, many leaves, side by side, growth
+python -m bench.run copy --items 20000000    a catalog filled by COPY; then `cold` and `api --bulk` of that size
+python -m bench.run counts                   what recording counts costs four writers in one city
+python -m bench.run stages                   every stage of the harvester by itself
+python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
+python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.cache import default_directory
+from bench.cold import cold_markdown, measure_cold
+from bench.copied import copy_json, copy_markdown, measure_copy
+from bench.counts import counts_markdown, measure_counts
+from bench.document import write_tables
 from bench.harvest import measure_harvest, source_running
-from bench.http_load import LoadPlan, Result, markdown, run, targets_of
+from bench.http_load import LoadPlan, Result, growth, markdown, run, targets_of
+from bench.installations import existing, make_empty, product_of, scratch_of, spec_of, suffix_of
 from bench.peer import PeerConfig, down, up
-from bench.plan import Dataset, DatasetSpec
-from bench.product import Product, serving
-from bench.report import harvest_json, harvest_markdown, write_report
+from bench.plan import Dataset
+from bench.product import serving
+from bench.report import harvest_json, harvest_markdown, sizes_markdown, write_report
+from bench.stages import measure_stages, stages_markdown
 
 SMALL, LARGE = 100_000, 1_000_000
 MANY_LEAVES_MAX = 1_000
+COUNTS_PICTURES = 6_000
 PORT = 15_500
 
 
-def _spec(options: argparse.Namespace) -> DatasetSpec:
-    return DatasetSpec(
-        items=options.items, instances=options.instances, seed=options.seed, long_sequence=options.long_sequence
-    )
-
-
-def _product(options: argparse.Namespace, spec: DatasetSpec) -> Product:
-    """The installation for this data set; it stays after a harvest, for `api` to serve."""
-    settings = dict(setting.split("=", 1) for setting in options.set)
-    if options.leaf_max:
-        settings["leaf_max_pictures"] = str(options.leaf_max)
-    name = f"catalog-{spec.items}-{spec.instances}" + (f"-leaf{options.leaf_max}" if options.leaf_max else "")
-    ports = tuple(options.port + n for n in range(spec.instances))
-    return Product(directory=options.directory / name, ports=ports, port=options.port + 100, settings=settings)
+def _keep(options: argparse.Namespace, name: str, tables: str, body: object) -> None:
+    """Show the tables, write the numbers."""
+    sys.stdout.write(f"{tables}\n{write_report(options.output, name, body)}\n")
 
 
 def harvest(options: argparse.Namespace) -> None:
     """An empty catalog harvests everything; sizes; an idle visit; a visit after edits."""
-    spec = _spec(options)
-    product = _product(options, spec)
-    product.cluster.remove()
-    shutil.rmtree(product.directory, ignore_errors=True)
-    product.directory.mkdir(parents=True)
+    spec, product = spec_of(options), product_of(options)
+    make_empty(product)
     try:
         with source_running(spec, options.port, product.directory / "source.log", compress=options.gzip):
             report = measure_harvest(product, spec)
     finally:
         product.cluster.stop()
-    sys.stdout.write(harvest_markdown(report))
-    name = f"harvest-{spec.items}" + (f"-leaf{options.leaf_max}" if options.leaf_max else "")
-    sys.stdout.write(f"{write_report(options.output, name, harvest_json(report))}\n")
+    _keep(options, f"harvest-{spec.items}{suffix_of(options)}", harvest_markdown(report), harvest_json(report))
 
 
 def api(options: argparse.Namespace) -> list[Result]:
-    """Serve what a harvest of this size stored, with one worker, and measure it; with --peer beside the peer."""
-    spec = _spec(options)
-    product = _product(options, spec)
-    if not product.directory.exists():
-        raise SystemExit(f"Nothing to serve in {product.directory}: run `harvest --items {spec.items}` first")
+    """Serve what a harvest (or a copy) of this size stored, with one worker; with --peer beside the peer."""
+    spec = spec_of(options)
+    product = existing(product_of(options), f"{'copy' if options.bulk else 'harvest'} --items {spec.items}")
     peer = PeerConfig(directory=options.directory / "peer", spec=spec, port=options.port + 112, lean=options.lean)
     peer.directory.mkdir(parents=True, exist_ok=True)
-    state = up(peer) if options.peer else {}
+    state: dict[str, object] = {}
     product.cluster.ensure_running()
     try:
+        if options.peer:
+            state = up(peer)
         with serving(product) as root:
             targets = targets_of(root, str(state["url"]) if state else None)
             results = run(LoadPlan(targets=targets, rounds=options.rounds, seconds=options.seconds), Dataset(spec))
@@ -78,42 +72,81 @@ def api(options: argparse.Namespace) -> list[Result]:
         product.cluster.stop()
         if options.peer:
             down(peer)
-    sys.stdout.write(markdown(results))
-    body = {"spec": asdict(spec), "peer": state, "results": [asdict(result) for result in results]}
-    sys.stdout.write(f"{write_report(options.output, f'api-{spec.items}', body)}\n")
+    measured = [asdict(result) for result in results]
+    body = {"spec": asdict(spec), "settings": dict(product.settings), "peer": state, "results": measured}
+    _keep(options, f"api-{spec.items}{suffix_of(options)}", markdown(results), body)
     return results
 
 
-def growth(small: Sequence[Result], large: Sequence[Result]) -> str:
-    """How much slower each class is on the large catalog: a table of ratios, above 1 is slower."""
-    before = {(r.name, r.concurrency): r.measure.per_second for r in small if r.target == "panofed"}
-    lines = ["| class | connections | small req/s | large req/s | slower by |", "|---|---|---|---|---|"]
-    for result in large:
-        rate = before.get((result.name, result.concurrency))
-        if result.target == "panofed" and rate:
-            ratio = rate / max(result.measure.per_second, 1e-9)
-            words = [result.name, str(result.concurrency), f"{rate:.0f}", f"{result.measure.per_second:.0f}"]
-            lines.append(f"| {' | '.join(words)} | {ratio:.2f} |")
-    return "\n".join(lines) + "\n"
+def copy(options: argparse.Namespace) -> None:
+    """Fill a new catalog by COPY, check it, measure its sizes."""
+    changed = _changed(options, bulk=True)
+    report = measure_copy(product_of(changed), spec_of(options))
+    tables = copy_markdown(report) + "\n" + sizes_markdown(report.sizes)
+    _keep(options, f"copy-{options.items}{suffix_of(options)}", tables, copy_json(report))
+
+
+def cold(options: argparse.Namespace) -> None:
+    """The first requests after a start, of what `copy` stored."""
+    product = existing(product_of(_changed(options, bulk=True)), f"copy --items {options.items}")
+    classes, resident = measure_cold(product, Dataset(spec_of(options)))
+    body = {"settings": dict(product.settings), "classes": [asdict(one) for one in classes], "resident_bytes": resident}
+    _keep(options, f"cold-{options.items}{suffix_of(options)}", cold_markdown(classes, resident), body)
+
+
+def counts(options: argparse.Namespace) -> None:
+    """What recording counts costs four writers in one city."""
+    report = measure_counts(scratch_of(options, "counts"), COUNTS_PICTURES, 2 * options.rounds)
+    _keep(options, "counts", counts_markdown(report), asdict(report))
+
+
+def stages(options: argparse.Namespace) -> None:
+    """Every stage of the harvester by itself."""
+    measured = measure_stages(scratch_of(options, "stages"), Dataset(spec_of(options)))
+    _keep(options, "stages", stages_markdown(measured), {"stages": [asdict(one) for one in measured]})
+
+
+def docs(options: argparse.Namespace) -> None:
+    """Write the tables of docs/benchmarks.md from the newest results."""
+    sys.stdout.write(write_tables(options.page, options.output))
 
 
 def everything(options: argparse.Namespace) -> None:
     """Both sizes, many leaves, the long sequence, side by side at the large size, growth between the two."""
-
-    def changed(**values: object) -> argparse.Namespace:
-        return argparse.Namespace(**{**vars(options), **values})
-
-    harvest(changed(items=SMALL))
-    harvest(changed(items=SMALL, leaf_max=options.leaf_max or MANY_LEAVES_MAX))
-    small = api(changed(items=SMALL, peer=False))
-    harvest(changed(items=LARGE))
-    large = api(changed(items=LARGE, peer=True))
+    harvest(_changed(options, items=SMALL))
+    many = _changed(options, items=SMALL, leaf_max=options.leaf_max or MANY_LEAVES_MAX)
+    harvest(many)
+    api(_changed(many, peer=False))
+    harvest(_changed(options, items=SMALL, long_sequence=True))
+    small = api(_changed(options, items=SMALL, peer=False))
+    harvest(_changed(options, items=LARGE))
+    large = api(_changed(options, items=LARGE, peer=True))
     sys.stdout.write(growth(small, large))
+    stages(_changed(options, items=SMALL))
+    counts(options)
+
+
+def _changed(options: argparse.Namespace, **values: object) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), **values})
+
+
+ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
+    "harvest": harvest,
+    "api": api,
+    "copy": copy,
+    "cold": cold,
+    "counts": counts,
+    "stages": stages,
+    "all": everything,
+    "docs": docs,
+}
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("what", choices=["harvest", "api", "all"])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=list(ACTIONS))
     parser.add_argument("--items", type=int, default=SMALL)
     parser.add_argument("--instances", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
@@ -121,21 +154,22 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--leaf-max", type=int, default=0, help="pictures per leaf before it splits (0: the default)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, without PANOFED_")
     parser.add_argument("--gzip", action="store_true", help="the instances compress, as real ones do")
+    parser.add_argument("--bulk", action="store_true", help="api: of what `copy` stored, not `harvest`")
     parser.add_argument("--peer", action="store_true", help="api: measure stac-fastapi-pgstac beside ours")
     parser.add_argument("--lean", action="store_true", help="api: the peer's items carry no EXIF and no links")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="api: of all servers in turns; counts: half of each kind")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--port", type=int, default=PORT, help="of the first instance; the catalog is at port + 100")
     parser.add_argument("--directory", type=Path, default=default_directory(), help="where data is kept")
     parser.add_argument("--output", type=Path, default=Path(".bench"), help="where results are written")
+    parser.add_argument("--page", type=Path, default=Path("docs/benchmarks.md"), help="docs: the page with the tables")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run one measurement."""
     options = _arguments(words)
-    actions: dict[str, Callable[[argparse.Namespace], object]] = {"harvest": harvest, "api": api, "all": everything}
-    actions[options.what](options)
+    ACTIONS[options.what](options)
 
 
 if __name__ == "__main__":

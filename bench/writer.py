@@ -1,4 +1,4 @@
-"""The harvester's writing half without HTTP: items given as bytes are read, packed, staged and merged by its own code."""
+"""The harvester's writing half without HTTP: items given as bytes are read, packed, staged and merged by its code."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class Desk:
     def read(self, sequence: Ready) -> Read:
         """Read and check its items."""
         identifier = sequence.record.id
-        pictures = (
-            Picture.from_stac(item, instance=self.name, collection=identifier) for item in sequence.items
-        )
+        pictures = (Picture.from_stac(item, instance=self.name, collection=identifier) for item in sequence.items)
         return Read(sequence=sequence, pictures=tuple(pictures))
 
     async def stage(self, lane: Lane, one: Read, packer: Packer | None = None) -> None:
@@ -94,8 +92,7 @@ class Desk:
     async def merge(self, lane: Lane, sequences: Sequence[Ready]) -> int:
         """What is staged in the lane into the index; returns how many pictures came."""
         merged = [
-            (one.number, one.record, await self.names.account(lane.connection, one.record.account))
-            for one in sequences
+            (one.number, one.record, await self.names.account(lane.connection, one.record.account)) for one in sequences
         ]
         done = await merge_batch(lane, Batch(instance=self.instance, run=0, merged=tuple(merged)), self.packer)
         return done.arrived

@@ -33,7 +33,10 @@ async def search(index: Index, settings: Settings, params: SearchParams) -> Page
     if params.ids is not None:
         return await _search_ids(index, params)
     if params.box is not None or params.geometry is not None:
-        return await _search_place(index, settings, params)
+        if place_of(params).box.span_deg() <= settings.nearness_box_max_deg:
+            return await _search_place(index, settings, params)
+        # nobody means the middle of a continent: half a world is answered like the whole, the newest first
+        return await _search_newest(index, params)
     if params.collections is not None:
         return await _search_sequences(index, params)
     return await _search_newest(index, params)
@@ -132,7 +135,10 @@ async def _search_newest(index: Index, params: SearchParams) -> Page:
     if params.token is not None:
         _, (when, identifier) = read_token(params.token, request, newest=(datetime, uuid.UUID))
         after = (when, identifier)
-    rows = await newest(index, params.interval, after, params.limit + 1)
+    known = None
+    if params.collections is not None:
+        known = [row["n"] for row in await index.fetch(query("catalog_sequence_leaves"), params.collections)]
+    rows = await newest(index, params.interval, after, params.limit + 1, ewkb=_ewkb(params), of=known)
     kept, token = rows[: params.limit], None
     if len(rows) > params.limit:
         token = write_token("newest", request, kept[-1]["datetime"].isoformat(), kept[-1]["id"])

@@ -94,8 +94,16 @@ async def read_sequence(
     )
 
 
-async def newest(index: Index, interval: Interval, after: tuple[datetime, str] | None, wanted: int) -> list[Row]:
-    """Pictures by date, the latest first, then by id.
+async def newest(
+    index: Index,
+    interval: Interval,
+    after: tuple[datetime, str] | None,
+    wanted: int,
+    *,
+    ewkb: bytes | None = None,
+    of: Sequence[int] | None = None,
+) -> list[Row]:
+    """Pictures by date, the latest first, then by id; within a geometry, of some sequences, or all.
 
     They are found through their sequences: those around the moment where the page begins, then those that end before
     it, a few at a time, until no further one can have a picture as late as the last one found.
@@ -103,12 +111,12 @@ async def newest(index: Index, interval: Interval, after: tuple[datetime, str] |
     until = _earlier(interval.end, after[0] if after else None)
 
     async def work(leaves: LeafSet) -> list[Row]:
-        group = [] if until is None else await index.fetch(query("catalog_sequences_around"), until)
+        group = [] if until is None else await index.fetch(query("catalog_sequences_around"), until, ewkb, of)
         edge, at_once = (until or _FOREVER, -(2**31)), _SEQUENCES_AT_FIRST
         found: list[Row] = []
         while True:
-            more = await index.fetch(query("catalog_sequences_until"), *edge, interval.start, at_once)
-            found += await _newest_of(index, leaves, [*group, *more], interval, after, wanted)
+            more = await index.fetch(query("catalog_sequences_until"), *edge, interval.start, at_once, ewkb, of)
+            found += await _newest_of(index, leaves, [*group, *more], interval, after, wanted, ewkb)
             found.sort(key=lambda row: row["id"])
             found.sort(key=lambda row: row["datetime"], reverse=True)
             del found[wanted:]
@@ -127,6 +135,7 @@ async def _newest_of(
     interval: Interval,
     after: tuple[datetime, str] | None,
     wanted: int,
+    ewkb: bytes | None,
 ) -> list[Row]:
     if not sequences:
         return []
@@ -134,7 +143,7 @@ async def _newest_of(
     numbers, known = [row["n"] for row in sequences], [row["indexed"] for row in sequences]
     return await index.read(
         leaves, query("catalog_newest"), cells, numbers, known, wanted, *(after or (None, None)), interval.start,
-        interval.end,
+        interval.end, ewkb,
     )  # fmt: skip
 
 

@@ -44,6 +44,16 @@ class Box:
             return (self,)
         return (Box(self.west, self.south, 180.0, self.north), Box(-180.0, self.south, self.east, self.north))
 
+    def span_deg(self) -> float:
+        """The longer of height and width, the width as it is on the ground: meridians meet at the poles.
+
+        >>> Box(170, -20, -170, 0).span_deg(), Box(-180, 89.5, 180, 90).span_deg() < 4
+        (20.0, True)
+        """
+        nearest = 0.0 if self.south <= 0 <= self.north else min(abs(self.south), abs(self.north))
+        width = (self.east - self.west) % 360 if self.crosses else self.east - self.west
+        return max(width * math.cos(math.radians(nearest)), self.north - self.south)
+
     def centre(self) -> tuple[float, float]:
         """(longitude, latitude) of the middle.
 

@@ -177,7 +177,7 @@ async def migrate(dsn: str, files: Sequence[Path] | None = None) -> list[str]:
             await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
             return await _apply_missing(connection, sql_files("migrations") if files is None else files)
     except asyncpg.InsufficientPrivilegeError as error:
-        login, database = await connection.fetchrow(query("who_and_where"))
+        ((login, database),) = await connection.fetch(query("who_and_where"))
         raise DatabaseError(
             f"migrating: the login {login} may not do this ({error}). Run once as an administrator of that server, in "
             f"the database {database}: CREATE EXTENSION IF NOT EXISTS postgis; ALTER DATABASE {database} OWNER TO "

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     collections_limit_max: int = Field(default=1_000, ge=1)
     items_limit_max: int = Field(default=10_000, ge=1)
     nearness_results: int = Field(default=1_000, ge=1, le=10_000)
+    nearness_box_max_deg: float = Field(default=45.0, gt=0, le=360)
     geometry_vertices_max: int = Field(default=2_000, ge=4)
     ids_max: int = Field(default=1_000, ge=1)
     body_max_bytes: int = Field(default=1_000_000, ge=1_000)

@@ -176,6 +176,7 @@ class Visit:
         """
         if self.packer.packer.dictionary or self.instance.cursor is not None or not listed:
             return
+        self._phase("sampling")
         wanted = self.settings.dictionary_items
         samples: list[bytes] = []
         for entry in listed[:: -(-len(listed) // _SAMPLED_SEQUENCES)]:
@@ -187,6 +188,7 @@ class Visit:
                 break
         if len(samples) >= wanted // 5:
             await self.packer.train_on(self.lanes[0].lane.connection, samples)
+        self._phase("first crawl")
 
     def _note_updated(self, updated: datetime | None) -> None:
         if updated is not None and (self.greatest_updated is None or updated > self.greatest_updated):

@@ -99,6 +99,7 @@ class Harvester:
             run: int = await self.pool.fetchval(query("start_run"), row["n"])
         reporter = asyncio.create_task(self._report(run, progress))
         error: Exception | None = None
+        cancelled = False
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self._watch_room())
@@ -107,8 +108,8 @@ class Harvester:
                 watch.cancel()
             progress.outcome = "partial" if progress.sequences_failed or progress.pictures_quarantined else "done"
         except* asyncio.CancelledError:
-            progress.outcome = "interrupted"
-            raise
+            # raised again here it would come out in a group, and the task would not count as cancelled
+            progress.outcome, cancelled = "interrupted", True
         except* Exception as faults:
             error = _first(faults)
             progress.outcome = "failed"
@@ -119,6 +120,8 @@ class Harvester:
             reporter.cancel()
             if not isinstance(error, RunFenced):
                 await asyncio.shield(self._close_when_possible(row, run, progress, error))
+        if cancelled:
+            raise asyncio.CancelledError
 
     def check_room(self) -> None:
         """DatabaseFull when the database's disk is nearly full.
@@ -173,7 +176,11 @@ class Harvester:
                 progress=progress,
                 on_progress=on_progress,
             )
-            await visit.harvest()
+            try:
+                await visit.harvest()
+            finally:
+                # told even when nothing changed
+                progress.requests, progress.received_bytes = session.requests, session.received_bytes
             if client.listing is not None and client.listing != listing:
                 await self._keep_listing(row, capabilities, client.listing)
             if packer.packer.dictionary and packer.plain_sequences:

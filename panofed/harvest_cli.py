@@ -41,7 +41,12 @@ def harvest(once: Once = False, instance: Only = "", with_parent: WithParent = F
         settings = load_settings()
         dsn = ready_database(settings, report=console.print)
         configure_logs(settings, quiet=once)
-        failed = uvloop.run(harvest_once(dsn, settings, instance) if once else serve_harvests(dsn, settings))
+        work = harvest_once(dsn, settings, instance) if once else serve_harvests(dsn, settings, alone=not with_parent)
+        try:
+            failed = uvloop.run(work)
+        except KeyboardInterrupt:
+            console.print("stopped; the next harvest goes on from here")
+            raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
 

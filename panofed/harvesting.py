@@ -65,8 +65,8 @@ async def _finish(harvester: Harvester) -> None:
         await compact(harvester.dsn, harvester.settings)
 
 
-async def serve_harvests(dsn: str, settings: Settings) -> bool:
-    """Visit at each instance's cadence until SIGINT or SIGTERM."""
+async def serve_harvests(dsn: str, settings: Settings, *, alone: bool) -> bool:
+    """Visit at each instance's cadence until SIGINT or SIGTERM. `alone`: nobody else tells that none is enabled."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -74,7 +74,7 @@ async def serve_harvests(dsn: str, settings: Settings) -> bool:
     async with open_pool(dsn, Role.WRITER, settings) as pool:
         await sync_file(pool, settings)
         harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings))
-        if not await harvester.due(every=True):
+        if alone and not await harvester.due(every=True):
             console.print(nothing_enabled(settings))
         await Service(harvester, lambda _: None).run(stop)
     return False
@@ -135,7 +135,7 @@ def _counted(what: str, parts: dict[str, int]) -> str:
     >>> _counted("10 sequences listed", {"changed": 2, "removed": 0})
     '10 sequences listed: 2 changed'
     >>> _counted("0 pictures read", {"removed": 0})
-    '0 pictures read'
+    '0 pictures read, none changed'
     """
     there = ", ".join(f"{count:,} {name}" for name, count in parts.items() if count)
-    return f"{what}: {there}" if there else what
+    return f"{what}: {there}" if there else f"{what}, none changed"

@@ -12,12 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.errors import PanofedError
 from federation.settings import Settings
+from panofed.cluster import Cluster, cluster_config
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +86,43 @@ class Part:
 
 
 @dataclass(slots=True)
+class DatabaseKeeper:
+    """Starts the private database again when its server died, in a child process: waiting for it must not block."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    starter: subprocess.Popen[bytes] | None = None
+    tried: float = 0.0
+
+    def look(self) -> bool:
+        """Whether it was found dead just now. Somebody else's server is theirs to start."""
+        if self.settings.database_url or (self.starter is not None and self.starter.poll() is None):
+            return False
+        too_soon = time.monotonic() - self.tried < _QUICK_DEATH_S
+        if too_soon or Cluster(cluster_config(self.settings)).status().state != "stopped":
+            return False
+        logger.error("the database's server ended: starting it again")
+        self.tried = time.monotonic()
+        self.starter = subprocess.Popen(
+            [sys.executable, "-m", "panofed", "db", "start"], env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        return True
+
+    def stop(self) -> None:
+        """A start under way is let end: the server it leaves can be stopped then."""
+        if self.starter is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.starter.wait(STOP_S)
+
+
+@dataclass(slots=True)
 class Services:
     """All parts together."""
 
     settings: Settings
     parts: list[Part] = field(default_factory=list)
+    database: DatabaseKeeper | None = None
 
     @property
     def url(self) -> str:
@@ -115,7 +148,7 @@ class Services:
 
     def revive(self) -> list[str]:
         """Start again what ended; returns the names of what was. One that dies at once is given a pause."""
-        revived = []
+        revived = ["database"] if self.database is not None and self.database.look() else []
         for part in self.parts:
             if part.ended() and time.monotonic() - part.started > _QUICK_DEATH_S:
                 logger.error("%s ended with %s: starting it again", part.name, part.process and part.process.returncode)
@@ -145,7 +178,10 @@ def running(settings: Settings, *, logs: Path | None = None) -> Iterator[Service
             part = Part(name, environment, None if logs is None else logs / f"{name}.log")
             part.start()
             services.parts.append(part)
+        services.database = DatabaseKeeper(settings, environment)
         yield services
     finally:
         for part in services.parts:
             part.stop()
+        if services.database is not None:
+            services.database.stop()

@@ -1,4 +1,4 @@
-"""A small STAC instance in the test's own loop: sequences and pictures in memory, edited by verbs, served as GeoVisio does.
+"""A small STAC instance in the test's own loop: sequences and pictures in memory, served as by GeoVisio.
 
     async with Origin() as origin:
         street = origin.add_sequence(pictures=25)
@@ -58,7 +58,7 @@ class OriginSequence:
 
 
 class Origin:
-    """One instance. `version`: "2.15", "2.10" (ignores show_deleted), "refuses" (400 for it) or "plain" (any STAC API)."""
+    """One instance. `version`: "2.15", "2.10" (ignores show_deleted), "refuses" (400 for it) or "plain" (STAC only)."""
 
     def __init__(self, *, version: str = "2.15", seed: int = 1) -> None:
         self.version = version

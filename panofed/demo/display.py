@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from panofed.demo.geovisio import Instance
@@ -25,7 +25,7 @@ class StartDisplay:
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.fields[whose]:15}"), TextColumn("{task.description}"), BarColumn(24),
-            MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True,
+            TextColumn("{task.fields[count]}"), TimeElapsedColumn(), console=console, transient=True,
             disable=not console.is_terminal,
         )  # fmt: skip
 
@@ -45,8 +45,11 @@ class StartDisplay:
                 self._say_once(whose, text)
                 return
             if whose not in self._tasks:
-                self._tasks[whose] = self._progress.add_task(text, total=None, whose=whose)
-            self._progress.update(self._tasks[whose], description=escape(text), completed=done, total=total or None)
+                self._tasks[whose] = self._progress.add_task(text, total=None, whose=whose, count="")
+            count = f"{done}/{total}" if total > 1 else ""
+            self._progress.update(
+                self._tasks[whose], description=escape(text), completed=done, total=total or None, count=count
+            )
 
     def _say_once(self, whose: str, text: str) -> None:
         if self._said.get(whose) != text:
@@ -86,5 +89,5 @@ Change something on {instance.config.name} and see the catalog follow within sec
     "import json, sys; print(json.load(sys.stdin)['features'][0]['collection'])")
   curl -s -X PATCH -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
     -d '{{"title": "Renamed by hand"}}' {instance.url}/collections/$SEQUENCE -o /dev/null
-  curl -s {catalog}/collections/$SEQUENCE | python3 -c "import json, sys; print(json.load(sys.stdin)['title'])"
+  sleep 5; curl -s {catalog}/collections/$SEQUENCE | python3 -c "import json, sys; print(json.load(sys.stdin)['title'])"
 """

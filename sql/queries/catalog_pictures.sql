@@ -105,9 +105,10 @@ FROM leaf_set v LEFT JOIN LATERAL (
 ORDER BY q.n, q.rank, q.id;
 
 -- name: catalog_sequences_around
--- Sequences with pictures before and after a moment.
+-- Sequences with pictures before and after a moment; that may meet a geometry ($2), of these ($3).
 SELECT n, cells, indexed, datetime_max FROM sequences
 WHERE pictures > 0 AND tstzrange(datetime_min, datetime_max, '[]') @> $1::timestamptz
+  AND ($2::geometry IS NULL OR extent && $2) AND ($3::integer[] IS NULL OR n = ANY($3))
 ORDER BY datetime_max DESC, n DESC;
 
 -- name: catalog_sequences_until
@@ -115,6 +116,7 @@ ORDER BY datetime_max DESC, n DESC;
 SELECT n, cells, indexed, datetime_max FROM sequences
 WHERE pictures > 0 AND (datetime_max, n) < ($1::timestamptz, $2::integer)
   AND ($3::timestamptz IS NULL OR datetime_max >= $3)
+  AND ($5::geometry IS NULL OR extent && $5) AND ($6::integer[] IS NULL OR n = ANY($6))
 ORDER BY datetime_max DESC, n DESC
 LIMIT $4;
 
@@ -138,6 +140,7 @@ LEFT JOIN LATERAL (
           AND ($6::timestamptz IS NULL
                OR (p.datetime <= $6 AND (p.datetime < $6 OR p.id > $7::uuid)))
           AND ($8::timestamptz IS NULL OR p.datetime >= $8) AND ($9::timestamptz IS NULL OR p.datetime <= $9)
+          AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10))
         ORDER BY p.datetime DESC, p.id
         LIMIT $5
     ) t JOIN sequences s ON s.n = t.sequence

@@ -1,4 +1,4 @@
-"""`panofed demo` as a user starts it: two real servers, one catalog that follows within seconds, gone without a trace."""
+"""`panofed demo` as a user starts it: two real servers, one catalog that follows in seconds, gone without a trace."""
 
 from __future__ import annotations
 

@@ -32,10 +32,10 @@ async def followed(catalog: FederatedCatalog) -> FederatedCatalog:
 async def test_visit_without_changes_costs_two_requests(followed: FederatedCatalog) -> None:
     await followed.visit()
     for visit in (await followed.visit()).values():
-        assert visit.requests <= 2
+        assert visit.requests in (1, 2)
         assert (visit.sequences_changed, visit.pictures_seen, visit.sequences_removed) == (0, 0, 0)
     rows = await followed.harvester.pool.fetch("SELECT requests, outcome FROM runs ORDER BY n DESC LIMIT 2")
-    assert [(row["requests"] <= 2, row["outcome"]) for row in rows] == [(True, "done")] * 2
+    assert [(row["requests"] in (1, 2), row["outcome"]) for row in rows] == [(True, "done")] * 2
 
 
 async def test_edits_of_sequences(followed: FederatedCatalog, new_sequence: NewSequence) -> None:

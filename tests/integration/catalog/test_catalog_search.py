@@ -49,7 +49,7 @@ def scattered(seed: int, count: int, longitude: float, latitude: float, spread_d
     ("longitude", "latitude", "spread"),
     [
         (2.35, 48.85, 0.5),
-        (0.0, 0.0, 20.0),
+        (0.0, 0.0, 10.0),
         (25.0, 70.0, 3.0),
         (30.0, 89.9, 0.2),
         (-60.0, -89.99, 0.05),
@@ -79,6 +79,19 @@ async def test_nearness_is_exact(
             params = {"bbox": ",".join(map(repr, box)), "limit": limit}
             answer = (await client.get("/api/search", params=params)).json()
             assert [item["id"] for item in answer["features"]] == expected[:limit]
+
+
+async def test_half_a_world_is_answered_newest_first(client: httpx2.AsyncClient, factory: Factory) -> None:
+    await factory.sequence(scattered(4, 60, 10.0, 10.0, 20.0))
+    found, url = [], "/api/search?bbox=-60,-50,80,60&limit=7"
+    while url:
+        page = (await client.get(url)).json()
+        found += page["features"]
+        url = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+    inside = await factory.connection.fetch(
+        "SELECT id FROM pictures WHERE geom && ST_MakeEnvelope(-60, -50, 80, 60, 4326) ORDER BY datetime DESC, id"
+    )
+    assert [item["id"] for item in found] == [str(row["id"]) for row in inside]
 
 
 async def test_nearness_is_exact_across_the_antimeridian(client: httpx2.AsyncClient, factory: Factory) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from tests.integration.harvest.conftest import World
+from tests.harvest_world import World
 from tests.origin import Origin
 
 
@@ -160,30 +162,27 @@ async def test_an_updated_in_the_future_does_not_hide_what_comes_next(world: Wor
     await world.check_same()
 
 
+def random_edit(origin: Origin) -> None:
+    """Something that a contributor may do."""
+    chance = origin.random
+    sequence = chance.choice([each for each in origin.sequences.values() if each.pictures])
+    picture = chance.choice(sequence.pictures)
+    verbs: list[Callable[[], object]] = [
+        lambda: origin.edit(picture, title=str(chance.random())),
+        lambda: origin.add_picture(sequence, 2.35 + chance.random(), 48.85 + chance.random()),
+        lambda: origin.hide_picture(picture, hidden=not picture.hidden),
+        lambda: origin.delete_picture(picture),
+        lambda: origin.hide_sequence(sequence, hidden=not sequence.gone),
+        lambda: origin.move(picture, chance.choice(list(origin.sequences.values()))),
+        lambda: (chance.shuffle(sequence.pictures), origin.touch(sequence)),
+    ]
+    chance.choice(verbs)()
+
+
 async def test_random_edits_are_followed_visit_by_visit(world: World) -> None:
     origin = await filled(world, sequences=6)
-    chance = origin.random
     for _ in range(6):
         for _ in range(8):
-            sequence = chance.choice(list(origin.sequences.values()))
-            if not sequence.pictures:
-                continue
-            picture = chance.choice(sequence.pictures)
-            match chance.randrange(7):
-                case 0:
-                    origin.edit(picture, title=str(chance.random()))
-                case 1:
-                    origin.add_picture(sequence, 2.35 + chance.random(), 48.85 + chance.random())
-                case 2:
-                    origin.hide_picture(picture, hidden=not picture.hidden)
-                case 3:
-                    origin.delete_picture(picture)
-                case 4:
-                    origin.hide_sequence(sequence, hidden=not sequence.gone)
-                case 5:
-                    origin.move(picture, chance.choice(list(origin.sequences.values())))
-                case 6:
-                    chance.shuffle(sequence.pictures)
-                    origin.touch(sequence)
+            random_edit(origin)
         await world.good_visit()
         await world.check_same()

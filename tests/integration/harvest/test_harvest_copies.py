@@ -6,7 +6,7 @@ import asyncio
 import copy
 
 from harvester.withdraw import withdraw_instance
-from tests.integration.harvest.conftest import World
+from tests.harvest_world import World
 from tests.origin import Origin, OriginSequence
 
 
@@ -31,7 +31,8 @@ async def transferred(
 
 async def counted(world: World) -> dict[str, int]:
     rows = await world.admin.fetch(
-        "SELECT i.name, count(*) FILTER (WHERE p.served) AS n FROM pictures p JOIN instances i ON i.n = p.instance GROUP BY 1"
+        "SELECT i.name, count(*) FILTER (WHERE p.served) AS n"
+        " FROM pictures p JOIN instances i ON i.n = p.instance GROUP BY 1"
     )
     return {row["name"]: row["n"] for row in rows}
 
@@ -74,7 +75,7 @@ async def test_copies_in_sequences_of_other_ids_are_promoted_one_by_one(world: W
 
 
 async def test_the_tombstone_of_a_copy_does_not_touch_the_served_one(world: World) -> None:
-    north, south, first, second = await transferred(world)
+    _, south, first, second = await transferred(world)
     south.hide_sequence(second)
     await world.good_visit("south")
     await world.check_same("north", "south")

@@ -20,7 +20,7 @@ from harvester.dictionaries import repack
 from harvester.lane import Lane
 from harvester.merge import Batch, merge_batch
 from harvester.split import split_leaf
-from tests.integration.harvest.conftest import World
+from tests.harvest_world import World
 from tests.origin import Origin, OriginSequence
 
 

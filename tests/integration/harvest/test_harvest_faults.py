@@ -1,4 +1,4 @@
-"""An instance that is unwell, changes under the harvester's hands, or is no instance: what is recorded, who is harmed."""
+"""An instance that is unwell, changes while it is read, or is no instance: what is recorded, who is harmed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from harvester.progress import Progress
-from tests.integration.harvest.conftest import World
+from tests.harvest_world import World
 from tests.origin import Origin, OriginSequence, answer, html, refusal
 
 

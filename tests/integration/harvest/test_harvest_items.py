@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harvester.progress import Progress
-from tests.integration.harvest.conftest import World
+from tests.harvest_world import World
 
 NAN = float("nan")
 POINT = {"type": "Point"}

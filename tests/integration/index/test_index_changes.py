@@ -7,7 +7,7 @@ import uuid
 import asyncpg
 
 from federation.database import Role, connect
-from tests.integration.index.conftest import Index
+from tests.index_world import Index
 
 SAFE = """
     SELECT xid::text::bigint AS xid, n, sequence FROM changes

@@ -7,21 +7,23 @@ import asyncio
 from federation.cells import lattice_of, parent
 from federation.database import Role, connect
 from harvester.fold import fold
-from tests.integration.index.conftest import Index, Writer
+from tests.index_world import Index, Writer
 from tests.invariants import check_invariants
 
 SUMS = """
     SELECT (SELECT count(*) FROM pictures WHERE served) AS served,
            (SELECT coalesce(sum(pictures), 0) FROM (
                 SELECT pictures FROM cell_counts WHERE cell >= 7000000 AND h3_resolution(cell) = 5
-                UNION ALL SELECT pictures FROM count_deltas WHERE cell >= 7000000 AND h3_resolution(cell) = 5) c) AS hexagons,
+                UNION ALL
+                SELECT pictures FROM count_deltas WHERE cell >= 7000000 AND h3_resolution(cell) = 5) c) AS hexagons,
            (SELECT coalesce(sum(pictures), 0) FROM (
                 SELECT pictures FROM cell_counts WHERE cell < 7000000
                 UNION ALL SELECT pictures FROM count_deltas WHERE cell < 7000000) c) AS lattice,
            (SELECT coalesce(sum(pictures), 0) FROM (
                 SELECT pictures FROM month_counts UNION ALL SELECT pictures FROM month_deltas) c) AS months,
            (SELECT coalesce(sum(pictures), 0) FROM (
-                SELECT pictures FROM leaves WHERE state = 'live' UNION ALL SELECT pictures FROM leaf_deltas) c) AS leaves"""
+                SELECT pictures FROM leaves WHERE state = 'live'
+                UNION ALL SELECT pictures FROM leaf_deltas) c) AS leaves"""
 
 
 async def write_rounds(writer: Writer, rounds: int) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from federation.queries import query
 from harvester import split
 from harvester.fold import fold
 from harvester.split import drop_retired, split_leaf, split_leaves
-from tests.integration.index.conftest import Index, Writer
-from tests.integration.index.reader import read_once, wrong_with
+from tests.index_reader import read_once, wrong_with
+from tests.index_world import Index, Writer
 from tests.invariants import check_invariants
 
 ROOT = Path(__file__).parents[3]
@@ -106,17 +107,13 @@ async def test_a_split_that_is_killed_is_finished_by_the_next_round(index: Index
 async def test_pictures_at_one_point_stop_at_the_finest_leaf(index: Index) -> None:
     writer = await index.writer()
     number, id = await writer.new_sequence()
-    chance_place = writer.place
-    shots = [shot for shot in writer.pictures(1_100)]
+    shots = writer.pictures(1_100)
     same = shots[0]
-    from dataclasses import replace
-
     await writer.write(
         (number, id, [replace(s, longitude=same.longitude, latitude=same.latitude, h3=same.h3) for s in shots])
     )
     assert len(await split_leaves(index.pool, index.settings)) == 11
     assert await check(index) == 1_100
-    assert writer.place == chance_place
 
 
 async def keep_reading(index: Index, steady: set[str], stop: asyncio.Event) -> int:
@@ -175,7 +172,7 @@ async def test_readers_and_writers_at_work_meet_every_picture_once(index: Index)
 @asynccontextmanager
 async def program(name: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"tests.integration.index.{name}", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", f"tests.index_{name}", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     try:
         yield process
@@ -225,7 +222,7 @@ async def test_processes_frozen_while_the_leaf_splits_meet_every_picture_once(in
 
 
 async def test_a_merge_that_relinks_another_sequence_meets_a_split_of_it(index: Index) -> None:
-    """A removal promotes copies into a sequence it does not hold, while its leaf is moved: links and cells stay right."""
+    """A removal promotes copies into a sequence of another, while its leaf splits: links and cells stay right."""
     for seed in range(3):
         north, south = await index.writer("north", seed=10 + seed), await index.writer("south", seed=20 + seed)
         n_first, first = await north.new_sequence()

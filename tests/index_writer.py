@@ -1,6 +1,6 @@
 """Merges updates into one sequence, over and over, as a process of its own that can be frozen.
 
-    python -m tests.integration.index.writer DSN SEQUENCE_NUMBER SEQUENCE_ID ID_FILE
+    python -m tests.index_writer DSN SEQUENCE_NUMBER SEQUENCE_ID ID_FILE
 
 Its pictures are those of the file, moved about in every round. A lost connection is made anew, as a new visit would.
 """
@@ -14,7 +14,12 @@ from pathlib import Path
 
 from federation.errors import DatabaseError
 from harvester.lane import Lane
-from tests.integration.index.conftest import Writer, index_settings
+from tests.index_world import Writer, index_settings
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 async def main(dsn: str, number: int, id: str, ids: list[str]) -> None:
@@ -25,9 +30,9 @@ async def main(dsn: str, number: int, id: str, ids: list[str]) -> None:
             while True:
                 writer = Writer(lane, 1, 1, chance)
                 await writer.write((number, id, writer.pictures(len(ids), ids)))
-                print("ok", flush=True)
+                tell("ok")
         except DatabaseError as error:
-            print(f"again: {error}", flush=True)
+            tell(f"again: {error}")
 
 
 if __name__ == "__main__":
