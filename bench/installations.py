@@ -36,8 +36,8 @@ def product_of(options: argparse.Namespace) -> Product:
 
 
 def scratch_of(options: argparse.Namespace, name: str) -> Product:
-    """A new, empty installation for a measurement that keeps nothing."""
-    product = replace(product_of(options), directory=options.directory / name)
+    """A new, empty installation of one instance, for a measurement that keeps nothing."""
+    product = replace(product_of(options), directory=options.directory / name, ports=(options.port,))
     make_empty(product)
     return product
 

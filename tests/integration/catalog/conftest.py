@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import httpx2
 import pytest
 import uvicorn
-from catalog_factory import Factory
 
 from catalog_api.app import build_app
 from catalog_api.state import Catalog, open_catalog
 from federation.settings import Settings, load_settings
-
-Serving = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
+from tests.catalog_factory import Factory, Serving
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 import zstandard
-from catalog_factory import Factory, Shot, line
-from conftest import Serving
+
+from tests.catalog_factory import Factory, Serving, Shot, line
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from catalog_factory import START, Factory, Shot, host_of, line
-from conftest import Serving
 
 from federation.cells import cell_of, parent
+from tests.catalog_factory import START, Factory, Serving, Shot, host_of, line
 
 
 def links(document: dict[str, Any], rel: str) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from datetime import timedelta
 import asyncpg
 import orjson
 import pytest
-from catalog_factory import START, Factory, line
 
 from catalog_api.index import Index
 from catalog_api.params import search_params
@@ -21,6 +20,7 @@ from federation.database import Row
 from federation.leaves import LeafSet, load_leaves
 from federation.queries import query
 from federation.settings import load_settings
+from tests.catalog_factory import START, Factory, line
 
 SETTINGS = load_settings(nearness_results=5)
 

@@ -8,8 +8,9 @@ from typing import Any
 import httpx2
 import pystac
 import pytest
-from catalog_factory import Factory, line
 from pystac_client import Client
+
+from tests.catalog_factory import Factory, line
 
 
 async def test_pystac_client_crawls_everything(client: httpx2.AsyncClient, factory: Factory) -> None:

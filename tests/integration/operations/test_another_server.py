@@ -77,11 +77,11 @@ async def works(url: str, admin_url: str) -> None:
     """Harvesting, splitting, rebuilding indexes and serving, all by this login."""
     async with desk_of(url, admin_dsn=admin_url, leaf_max_pictures=1000) as desk, Origin() as origin:
         for n in range(10):
-            origin.add_sequence(150, at=(2.35, 30.80 + n * 3))
+            origin.add_sequence(150, at=(2.35, 44.80 + n / 2))
         await desk.register(origin)
         progress = await desk.visit()
         assert progress.outcome == "done", progress.last_error
-        assert await split_leaves(desk.pool, desk.settings) > 0
+        assert await split_leaves(desk.pool, desk.settings)
         assert await compact(url, desk.settings.model_copy(update={"compact_min_pictures": 1})) != []
         assert await desk.check() == 1500
         async with (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import httpx2
 import orjson
 
 from federation.cells import cell_box, parent
@@ -21,6 +23,10 @@ from federation.record import Picture
 from federation.record import Sequence as SequenceRecord
 
 START = datetime(2024, 5, 2, 9, 0, tzinfo=UTC)
+
+
+#: Serves the API with settings of the test's choice.
+Serving = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
