@@ -108,6 +108,7 @@ class Index:
             " ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING n, run",
             name,
         )
+        assert row is not None
         return row["n"], row["run"]
 
     async def writer(self, name: str = "north", *, seed: int = 1) -> Writer:

@@ -14,13 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bench.http_load import LoadPlan, Result, markdown, median_of, run
+from bench.http_load import LoadPlan, Result, growth, markdown, median_of, run
 from bench.load import Measure, measure
 from bench.meter import run_measured, server_cpu_s
 from bench.pictures import pictures_of
 from bench.plan import Dataset, DatasetSpec
 from bench.requests import CLASSES, box_around, requests_of, samples_of
-from bench.run import growth
 from bench.verify import AnswersDifferError, Target, pictures_in
 
 DATASET = Dataset(DatasetSpec(items=3_000))

@@ -167,6 +167,11 @@ def random_edit(origin: Origin) -> None:
     chance = origin.random
     sequence = chance.choice([each for each in origin.sequences.values() if each.pictures])
     picture = chance.choice(sequence.pictures)
+
+    def shuffle() -> None:
+        chance.shuffle(sequence.pictures)
+        origin.touch(sequence)
+
     verbs: list[Callable[[], object]] = [
         lambda: origin.edit(picture, title=str(chance.random())),
         lambda: origin.add_picture(sequence, 2.35 + chance.random(), 48.85 + chance.random()),
@@ -174,7 +179,7 @@ def random_edit(origin: Origin) -> None:
         lambda: origin.delete_picture(picture),
         lambda: origin.hide_sequence(sequence, hidden=not sequence.gone),
         lambda: origin.move(picture, chance.choice(list(origin.sequences.values()))),
-        lambda: (chance.shuffle(sequence.pictures), origin.touch(sequence)),
+        shuffle,
     ]
     chance.choice(verbs)()
 

@@ -144,5 +144,6 @@ async def test_withdrawing_an_instance_leaves_nothing_of_it(world: World) -> Non
         " (SELECT count(*) FROM sequences WHERE instance = $1 AND state <> 'removed') AS sequences",
         number,
     )
+    assert left is not None
     assert set(left.values()) == {0}, left
     north.requests.clear()

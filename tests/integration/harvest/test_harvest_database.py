@@ -63,6 +63,7 @@ async def test_a_run_that_was_replaced_writes_nothing(world: World) -> None:
     assert (progress.outcome, "replaced" in progress.last_error) == ("failed", True)
     before = await world.check()
     row = await world.admin.fetchrow("SELECT crawl_after, cursor, last_error, failures FROM instances")
+    assert row is not None
     assert (row["cursor"], row["last_error"], row["failures"]) == (None, "", 0)
     assert before < 40
 
@@ -87,11 +88,12 @@ async def test_a_dictionary_is_trained_and_what_was_packed_before_reads_the_same
             picture.properties["title"] = "again"
         origin.touch(sequence)
     await world.good_visit(dictionary_items=100, dictionary_bytes=8_192)
-    used = dict(await world.admin.fetch("SELECT dictionary, count(*) FROM pictures GROUP BY 1"))
+    used = {row[0]: row[1] for row in await world.admin.fetch("SELECT dictionary, count(*) FROM pictures GROUP BY 1")}
     assert used.keys() == {0, 1}
     assert used[0] == 80, "what was packed plain during the visit is packed again"
     await world.check_same()
     row = await world.admin.fetchrow("SELECT n, content FROM dictionaries")
+    assert row is not None
     numbers = [row["n"] for row in await world.admin.fetch("SELECT n FROM sequences")]
     assert await repack(world.pool, numbers, Packer.make(3, row["n"], row["content"])) == 80
     assert await world.admin.fetchval("SELECT sum(length(payload)) FROM pictures") < plain * 0.8
@@ -107,7 +109,7 @@ async def test_a_new_instance_has_its_dictionary_before_its_first_picture(world:
     for n in range(6):
         origin.add_sequence(40, at=(2.3 + n / 50, 48.85))
     await world.good_visit(dictionary_items=100, dictionary_bytes=8_192, page_sequences=100)
-    assert await world.admin.fetch("SELECT DISTINCT dictionary FROM pictures") == [(1,)]
+    assert [row[0] for row in await world.admin.fetch("SELECT DISTINCT dictionary FROM pictures")] == [1]
     await world.check_same()
 
 

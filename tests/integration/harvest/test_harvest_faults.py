@@ -104,6 +104,7 @@ async def test_a_killed_first_crawl_goes_on_after_the_last_whole_page(world: Wor
     visit.cancel()
     await asyncio.gather(visit, return_exceptions=True)
     row = await world.admin.fetchrow("SELECT crawl_after, cursor, last_success_at FROM instances")
+    assert row is not None
     assert str(row["crawl_after"]) == sorted(origin.sequences)[7]
     assert (row["cursor"], row["last_success_at"]) == (None, None)
     assert await world.admin.fetchval("SELECT outcome FROM runs") == "interrupted"
@@ -128,6 +129,7 @@ async def test_a_first_crawl_killed_after_its_last_page_ends(world: World) -> No
     )
     await world.good_visit()
     row = await world.admin.fetchrow("SELECT cursor, crawl_after FROM instances")
+    assert row is not None
     assert row["cursor"] == datetime.fromisoformat("2026-01-01T00:00:00+00:00")
     assert row["crawl_after"] is None
 
@@ -218,6 +220,7 @@ async def failed(world: World, name: str) -> Progress:
         " FROM instances i JOIN runs r ON r.n = i.run WHERE i.name = $1",
         name,
     )
+    assert row is not None
     assert row["outcome"] == "failed"
     assert row["last_error"] == row["said"] == progress.last_error
     assert (row["failures"], row["last_success_at"], row["cursor"]) == (1, None, None)
@@ -299,6 +302,7 @@ async def test_a_plain_listing_that_lost_too_much_pulls_the_brake(world: World) 
     progress = await world.visit(brake_pictures=5)
     assert progress.outcome == "failed"
     row = await world.admin.fetchrow("SELECT state, state_reason FROM instances")
+    assert row is not None
     assert row["state"] == "braked"
     assert "12 of 24 pictures are missing" in row["state_reason"]
     assert await world.check() == 24

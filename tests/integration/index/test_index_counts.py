@@ -49,6 +49,7 @@ async def keep_summing(index: Index, stop: asyncio.Event) -> int:
     reads = 0
     while not stop.is_set():
         row = await connection.fetchrow(SUMS)
+        assert row is not None
         assert len(set(row.values())) == 1, dict(row)
         reads += 1
     await connection.close()

@@ -18,7 +18,7 @@ from tests.integration.operations.conftest import Desk, MakeCluster, desk_of
 from tests.integration.operations.serving import answering
 from tests.origin import Origin
 
-_EPOCH = "SELECT n, at FROM epochs ORDER BY n DESC LIMIT 1"
+_EPOCH = "SELECT epoch FROM epochs"
 
 
 @pytest.fixture
