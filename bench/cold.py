@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.load import Measure, each_once
 from bench.plan import Dataset
-from bench.product import Product, serving
+from bench.product import Product, ProductError, serving
 from bench.requests import requests_of, samples_of
 
 CLASSES = ("item_by_id", "bbox_block_l10", "bbox_block_l100")
@@ -58,12 +58,14 @@ def resident_bytes(directory: Path) -> int | None:
 
 def measure_cold(product: Product, dataset: Dataset) -> tuple[list[FirstRequests], list[int | None]]:
     """Per class a start of its own; and how many bytes of the files stayed in the page cache before it."""
-    data = product.cluster.config.directory
+    data = product.cluster.status().directory  # as root, the data is not below the installation
     results: list[FirstRequests] = []
     resident: list[int | None] = []
     for name in CLASSES:
         paths = [request.path for request in requests_of(name, samples_of(dataset, DISTINCT), "sequence")]
         product.cluster.stop()
+        if not any(_files(data)):
+            raise ProductError(f"no files of a database in {data}: nothing could be put out of the page cache")
         drop_files(data)
         resident.append(resident_bytes(data))
         product.cluster.ensure_running()

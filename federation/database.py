@@ -69,13 +69,19 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], type[DatabaseError], str], ...
         DatabaseUnavailable,
         "the database does not answer",
     ),
-    ((asyncpg.InterfaceError,), DatabaseUnavailable, "the connection was lost"),
+    # the second: the state of the driver when the server ended the session in the middle of an exchange
+    ((asyncpg.InterfaceError, asyncpg.InternalClientError), DatabaseUnavailable, "the connection was lost"),
     ((asyncpg.IdleInTransactionSessionTimeoutError,), DatabaseUnavailable, "the connection was idle for too long"),
     ((asyncpg.AdminShutdownError, asyncpg.CrashShutdownError), DatabaseUnavailable, "the database is shutting down"),
     (
         (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError),
         DatabaseError,
         "the database refuses this login",
+    ),
+    (
+        (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError),
+        DatabaseError,
+        "a pooler of transactions needs PANOFED_PG_STATEMENT_CACHE=0",
     ),
 )
 _EXPLAINED = tuple(kind for kinds, _, _ in _FAULTS for kind in kinds)

@@ -120,6 +120,8 @@ WITH shown AS (
     WHERE p.cell = ANY($1::bigint[])
       AND p.cell = promoted.cell AND p.sequence = promoted.sequence AND p.rank = promoted.rank AND p.id = promoted.id
     RETURNING p.*
+), noted AS (
+    INSERT INTO leaf_deltas (cell, pictures, indexed_max) SELECT DISTINCT cell, 0, now() FROM shown
 )
 INSERT INTO flux (sign, instance, cell, h3, lattice, day, month, is_360, served, original_bytes, datetime, sequence)
 SELECT 1, instance, NULL, h3, lattice_of(geom), datetime::date, date_trunc('month', coalesce(created, datetime)),
@@ -144,17 +146,23 @@ SELECT 1, $1::smallint, cell, h3, lattice_of(geom), datetime::date, date_trunc('
 FROM inserted;
 
 -- name: relink_kept
--- Neighbours of pictures that stayed as they are: written only where they changed.
-UPDATE pictures p
-SET prev_id = w.prev_id, next_id = w.next_id, prev_at = w.prev_geom::point, next_at = w.next_geom::point, indexed = now()
-FROM placed w
-WHERE p.cell = ANY($1::bigint[])
-  AND w.id IN (SELECT id FROM kept)
-  AND p.cell = w.cell AND p.sequence = w.sequence AND p.rank = w.rank AND p.id = w.id
-  AND (p.prev_id IS DISTINCT FROM w.prev_id OR p.next_id IS DISTINCT FROM w.next_id
-       OR NOT coalesce(p.prev_at ~= w.prev_geom::point, w.prev_geom IS NULL)
-       OR NOT coalesce(p.next_at ~= w.next_geom::point, w.next_geom IS NULL))
-RETURNING p.sequence;
+-- Neighbours of pictures that stayed as they are: written only where they changed. Their leaf is newer by it.
+WITH relinked AS (
+    UPDATE pictures p
+    SET prev_id = w.prev_id, next_id = w.next_id, prev_at = w.prev_geom::point, next_at = w.next_geom::point,
+        indexed = now()
+    FROM placed w
+    WHERE p.cell = ANY($1::bigint[])
+      AND w.id IN (SELECT id FROM kept)
+      AND p.cell = w.cell AND p.sequence = w.sequence AND p.rank = w.rank AND p.id = w.id
+      AND (p.prev_id IS DISTINCT FROM w.prev_id OR p.next_id IS DISTINCT FROM w.next_id
+           OR NOT coalesce(p.prev_at ~= w.prev_geom::point, w.prev_geom IS NULL)
+           OR NOT coalesce(p.next_at ~= w.next_geom::point, w.next_geom IS NULL))
+    RETURNING p.cell, p.sequence
+), noted AS (
+    INSERT INTO leaf_deltas (cell, pictures, indexed_max) SELECT DISTINCT cell, 0, now() FROM relinked
+)
+SELECT DISTINCT sequence FROM relinked;
 
 -- name: relink_others
 -- The same for sequences that were not read in this batch but lost or gained a served picture by it.
@@ -164,15 +172,18 @@ WITH neighbours AS (
     FROM pictures
     WHERE cell = ANY($1::bigint[]) AND sequence = ANY($2::integer[]) AND served
     WINDOW w AS (PARTITION BY sequence ORDER BY rank, id)
+), relinked AS (
+    UPDATE pictures p
+    SET prev_id = w.prev_id, next_id = w.next_id, prev_at = w.prev_at, next_at = w.next_at, indexed = now()
+    FROM neighbours w
+    WHERE p.cell = ANY($1::bigint[])
+      AND p.cell = w.cell AND p.sequence = w.sequence AND p.rank = w.rank AND p.id = w.id
+      AND (p.prev_id IS DISTINCT FROM w.prev_id OR p.next_id IS DISTINCT FROM w.next_id
+           OR NOT coalesce(p.prev_at ~= w.prev_at, w.prev_at IS NULL)
+           OR NOT coalesce(p.next_at ~= w.next_at, w.next_at IS NULL))
+    RETURNING p.cell
 )
-UPDATE pictures p
-SET prev_id = w.prev_id, next_id = w.next_id, prev_at = w.prev_at, next_at = w.next_at, indexed = now()
-FROM neighbours w
-WHERE p.cell = ANY($1::bigint[])
-  AND p.cell = w.cell AND p.sequence = w.sequence AND p.rank = w.rank AND p.id = w.id
-  AND (p.prev_id IS DISTINCT FROM w.prev_id OR p.next_id IS DISTINCT FROM w.next_id
-       OR NOT coalesce(p.prev_at ~= w.prev_at, w.prev_at IS NULL)
-       OR NOT coalesce(p.next_at ~= w.next_at, w.next_at IS NULL));
+INSERT INTO leaf_deltas (cell, pictures, indexed_max) SELECT DISTINCT cell, 0, now() FROM relinked;
 
 -- name: touched_sequences
 -- Sequences whose pictures this batch changed.

@@ -82,8 +82,8 @@ async def works(url: str, admin_url: str) -> None:
         progress = await desk.visit()
         assert progress.outcome == "done", progress.last_error
         assert await split_leaves(desk.pool, desk.settings)
-        assert await compact(url, desk.settings.model_copy(update={"compact_min_pictures": 1})) != []
         assert await desk.check() == 1500
+        assert await compact(url, desk.settings.model_copy(update={"compact_min_pictures": 1})) != []
         async with (
             answering(build_app(desk.settings, url)) as base,
             httpx2.AsyncClient(base_url=base, timeout=20) as client,

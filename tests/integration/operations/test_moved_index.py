@@ -79,7 +79,7 @@ async def test_a_dump_restored_elsewhere_answers_the_same_and_is_harvested_on(
 
 
 async def nothing_changed(desk: Desk) -> None:
-    progress = await desk.visit()
+    progress = await desk.visit(page_sequences=100)
     assert (progress.outcome, progress.sequences_changed, progress.pictures_seen) == ("done", 0, 0)
     assert progress.requests <= 2
 

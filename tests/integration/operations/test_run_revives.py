@@ -39,6 +39,7 @@ def service(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], httpx2.Clie
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+    print((folder / "run.log").read_text())
     Cluster(ClusterConfig(directory=folder / "run/pg")).remove()
 
 
