@@ -184,9 +184,9 @@ class Sequence:
     @staticmethod
     def from_stac(raw: bytes | msgspec.Raw, *, instance: str) -> Sequence:
         """Read one collection; RecordRefused names the field that is wrong."""
+        check_public(raw)
         members = split_object(raw)
         origin_id: str = _decode(_text, members, "id")
-        check_public(raw)
         head = _decode_head(raw)
         identifier = sequence_uuid(origin_id, instance)
         document = {key: value for key, value in members.items() if key not in ("links", "extent", "stats:items")}

@@ -110,6 +110,8 @@ def demo_settings(settings: Settings, instances: Sequence[Instance]) -> Settings
     ports = (urlsplit(instance.url).port or 80 for instance in instances)
     return settings.model_copy(
         update={
+            # a catalog of its own: the real one must neither lose its instances nor keep these pictures
+            "data_dir": settings.data_dir.absolute() / "demo/catalog",
             "instances_file": settings.data_dir.absolute() / "demo/instances.yaml",
             "outbound_allow_loopback": True,
             "outbound_allow_http": True,
@@ -186,7 +188,7 @@ def _watch(console: Console, instances: Sequence[Instance], stop: StopRequest) -
 def _origins(settings: Settings, directory: Path) -> Origins:
     places = OriginPlaces(
         directory=directory, environment=default_environment(directory), bindir=settings.pg_bindir,
-        dist_directory=cluster_config(settings).dist,
+        dist_directory=cluster_config(demo_settings(settings, ())).dist,
     )  # fmt: skip
     return Origins(DEMO_PLANS, places)
 
@@ -195,7 +197,7 @@ def _force(origins: Origins, settings: Settings) -> None:
     """The second Ctrl-C: no grace for anybody. The catalog's database survives a crash; the instances' may not."""
     (settings.data_dir.absolute() / "demo.json").unlink(missing_ok=True)
     origins.kill()
-    for cluster in (origins.cluster, Cluster(cluster_config(settings))):
+    for cluster in (origins.cluster, Cluster(cluster_config(demo_settings(settings, ())))):
         with suppress(ClusterError, OSError):
             cluster.stop("immediate")
 

@@ -11,14 +11,23 @@ INSERT INTO instances (id, name, url, state, state_reason, requests_per_s, concu
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: change_instance
--- A new address is asked again what it can do, and one whose state changes is due at once.
+-- A new address is asked again what it can do, and everything is read again, because items name the address in their
+-- assets; one whose state changes is due at once.
+WITH moved AS (
+    UPDATE sequences SET updated = NULL
+    WHERE instance = $1::smallint AND EXISTS (SELECT FROM instances WHERE n = $1::smallint AND url <> $3)
+)
 UPDATE instances SET
     name = $2, url = $3, state = $4, state_reason = $5,
     requests_per_s = $6, concurrency = $7, contact = $8, source = $9,
     capabilities = CASE WHEN url = $3 THEN capabilities ELSE '{}' END,
     failures = CASE WHEN url = $3 THEN failures ELSE 0 END,
+    cursor = CASE WHEN url = $3 THEN cursor END,
+    crawl_after = CASE WHEN url = $3 THEN crawl_after END,
+    crawl_started = CASE WHEN url = $3 THEN crawl_started END,
+    configuration_at = CASE WHEN url = $3 THEN configuration_at END,
     next_visit_at = CASE WHEN url = $3 AND state = $4 THEN next_visit_at ELSE now() END
-WHERE n = $1;
+WHERE n = $1::smallint;
 
 -- name: rename_instance
 UPDATE instances SET name = $2 WHERE n = $1;

@@ -41,7 +41,7 @@ REFUSED: list[tuple[Any, str]] = [
     (point(0, -90.1), "geometry.coordinates"),
     (point("2", 48), "geometry.coordinates[0]"),
     (point(2, None), "geometry.coordinates[1]"),
-    (point(1e400, 1), "geometry.coordinates[0]"),
+    (json.dumps(point(7, 1)).replace("[7", "[1e400").encode(), "geometry.coordinates[0]"),
     (item(geometry=None), "geometry"),
     (item(geometry={"type": "Polygon", "coordinates": [1.0, 2.0]}), "geometry.type"),
     (item(geometry={"coordinates": [1.0, 2.0]}), "geometry"),
@@ -59,7 +59,7 @@ REFUSED: list[tuple[Any, str]] = [
     (item({"pers:interior_orientation": "x"}), "properties.pers:interior_orientation"),
     (item({"geovisio:rank_in_collection": 1.5}), "properties.geovisio:rank_in_collection"),
     (item({"semantics": [5]}), "properties.semantics[0]"),
-    (item(properties=None), "properties"),
+    (item() | {"properties": None}, "properties"),
     (item(providers={}), "providers"),
     (item(links={}), "links"),
     (b"null", "record"),
@@ -69,9 +69,6 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize("body,field", REFUSED, ids=lambda value: str(value)[-40:])
 def test_a_bad_field_is_refused_by_its_name(body: Any, field: str) -> None:
-    if field == "geometry.coordinates[0]" and body == point(1e400, 1):
-        body = json.dumps(body).replace("Infinity", "1e400").encode()
-        field = "geometry.coordinates[0]"
     with pytest.raises(RecordRefused) as refused:
         read(body)
     assert refused.value.field == field, str(refused.value)
@@ -131,11 +128,10 @@ def test_whatever_a_number_is_its_column_can_hold_it(value: Any) -> None:
     assert picture.accuracy_m is None or abs(picture.accuracy_m) < 3.4e38
 
 
-def test_integers_beyond_a_column_are_absent_or_refused() -> None:
+def test_integers_beyond_a_column_are_absent() -> None:
     assert read(item({"original_file:size": 2**40})).original_bytes is None
     assert read(item({"geovisio:rank_in_collection": 2**40})).rank is None
-    with pytest.raises(RecordRefused):
-        read(item({"geovisio:rank_in_collection": 10**30}))
+    assert read(item({"geovisio:rank_in_collection": 10**30})).rank is None
 
 
 def test_nul_never_reaches_a_text_column_and_long_names_fit_an_index() -> None:
