@@ -9,7 +9,7 @@ from typing import Any
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from catalog_api import instances, items, pictures, sequences
+from catalog_api import home, instances, items, pictures, sequences
 from catalog_api.endpoint import Endpoint, deliver
 from catalog_api.responses import error_answer
 from catalog_api.state import open_catalog
@@ -34,7 +34,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/conformance", Endpoint(GET=instances.get_conformance)),
         Route("/api/configuration", Endpoint(GET=instances.get_configuration)),
         Route("/api", Endpoint(GET=instances.get_landing)),
-        Route("/", Endpoint(GET=instances.get_home)),
+        Route("/", Endpoint(GET=home.get_home)),
     ]
 
 

@@ -20,6 +20,8 @@ from federation.settings import Settings
 _PATIENCE_S = 5.0
 #: What leaf_guard() raises.
 _LEAVES_CHANGED = "PF001"
+#: What the driver raises; the third is what it says of a connection whose server was killed a moment ago.
+_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 @dataclass(slots=True)
@@ -43,7 +45,7 @@ class Connections:
             async with asyncio.timeout(self.settings.statement_timeout_s + _PATIENCE_S):
                 connection = await self._take()
                 return await connection.fetch(statement, *arguments)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _FAULTS as error:
             await explain(error)
             raise
         finally:
@@ -63,7 +65,7 @@ class Connections:
         try:
             connection = await self._take()
             yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except _FAULTS as error:
             await explain(error)
             raise
         finally:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from html import escape
 
 import orjson
 from starlette.requests import Request
 
 from catalog_api.items import catalog_of, host_of
 from catalog_api.registry import web_root
-from catalog_api.responses import HTML, Answer, NotFound, json_answer
+from catalog_api.responses import Answer, NotFound, json_answer
 from catalog_api.stac import CONFORMS_TO
-from catalog_api.state import Catalog
 from federation.database import Row
 from federation.queries import query
 
@@ -128,33 +126,3 @@ async def get_configuration(request: Request) -> Answer:
 
 def _label(text: str) -> dict[str, object]:
     return {"label": text, "langs": {"en": text}}
-
-
-async def get_home(request: Request) -> Answer:
-    """GET /: what this is, for people."""
-    catalog = catalog_of(request)
-    totals = await catalog.totals()
-    rows = await catalog.index.fetch(query("catalog_instances"), None)
-    return Answer(body=_home(catalog, totals, rows).encode(), media_type=HTML)
-
-
-def _home(catalog: Catalog, totals: Row, rows: list[Row]) -> str:
-    title, text = escape(catalog.settings.catalog_title), escape(catalog.settings.catalog_description)
-    instances = "".join(
-        f'<li><a href="{escape(web_root(row["url"]), quote=True)}">{escape(row["name"])}</a>:'
-        f" {row['pictures']:,} pictures</li>"
-        for row in rows
-    )
-    links = "".join(
-        f'<li><a href="{path}">{path}</a></li>'
-        for path in ("/api", "/api/collections", "/api/search", "/api/instances", "/api/live")
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width">'
-        "<style>body{font:16px/1.5 system-ui;max-width:44rem;margin:2rem auto;padding:0 1rem}</style>"
-        f"<h1>{title}</h1><p>{text}</p>"
-        f"<p><b>{totals['pictures']:,}</b> pictures in <b>{totals['sequences']:,}</b> sequences,"
-        f" from {totals['instances']:,} instances.</p>"
-        f"<h2>Instances</h2><ul>{instances}</ul><h2>API (STAC 1.0.0)</h2><ul>{links}</ul></html>"
-    )

@@ -139,6 +139,8 @@ class Services:
         deadline = time.monotonic() + READY_S
         while not _answers(address):
             check()
+            if self.database is not None:
+                self.database.look()
             for part in self.parts:
                 if part.ended():
                     raise ServiceFailed(f"{part.name} ended while it was starting; its log: {part.log or 'above'}")

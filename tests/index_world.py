@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import orjson
 
-from federation.database import Pool
+from federation.database import Connection, Pool
 from federation.payload import Packer
 from federation.record import Picture
 from federation.record import Sequence as SequenceRecord
@@ -71,10 +71,11 @@ class Writer:
         batch = Batch(instance=self.instance, run=self.run, merged=tuple(merged))
         return await merge_batch(self.lane, batch, Packer.make(1))
 
-    async def remove(self, *numbers: int) -> Merged:
-        return await merge_batch(
-            self.lane, Batch(instance=self.instance, run=self.run, removed=numbers), Packer.make(1)
-        )
+    async def remove(
+        self, *numbers: int, before_commit: Callable[[Connection], Awaitable[None]] | None = None
+    ) -> Merged:
+        batch = Batch(instance=self.instance, run=self.run, removed=numbers)
+        return await merge_batch(self.lane, batch, Packer.make(1), in_transaction=before_commit)
 
     async def new_sequence(self) -> tuple[int, str]:
         id = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))

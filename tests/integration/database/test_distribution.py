@@ -1,4 +1,4 @@
-"""The schema can be distributed by leaf as it is: what that asks is held here, by the catalogue and by our statements."""
+"""The schema can be distributed by leaf as it is: what that asks of tables and statements is held here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ async def test_every_unique_key_of_pictures_begins_with_the_leaf(database: str) 
 async def test_no_foreign_key_leads_across_leaves(database: str) -> None:
     connection = await asyncpg.connect(database)
     rows = await connection.fetch(
-        "SELECT conname FROM pg_constraint WHERE contype = 'f' AND (conrelid IN ('pictures'::regclass, 'locator'::regclass)"
+        "SELECT conname FROM pg_constraint WHERE contype = 'f'"
+        " AND (conrelid IN ('pictures'::regclass, 'locator'::regclass)"
         " OR confrelid IN ('pictures'::regclass, 'locator'::regclass, 'leaves'::regclass))"
     )
     default = await connection.fetchval(

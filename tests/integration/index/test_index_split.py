@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from federation.cells import cell_of, parent
-from federation.database import Role, connect
+from federation.database import Connection, Role, connect
 from federation.errors import DatabaseError
 from federation.leaves import load_leaves
 from federation.queries import query
@@ -24,6 +24,7 @@ from harvester.split import drop_retired, split_leaf, split_leaves
 from tests.index_reader import read_once, wrong_with
 from tests.index_world import Index, Writer
 from tests.invariants import check_invariants
+from tests.origin import eventually
 
 ROOT = Path(__file__).parents[3]
 LEAF = parent(cell_of(2.35, 48.85), 0)
@@ -237,6 +238,34 @@ async def test_a_merge_that_relinks_another_sequence_meets_a_split_of_it(index: 
             await north.remove(n_first)
             await work
     await check(index)
+
+
+async def test_two_removals_that_promote_into_one_sequence_come_one_after_the_other(index: Index) -> None:
+    """The second must not compute links and sums from what it saw before the first was committed."""
+    north, west, south = [await index.writer(name, seed=n) for n, name in enumerate(("north", "west", "south"))]
+    shots = south.pictures(30)
+    for writer, some in ((north, shots[::2]), (west, shots[1::2])):
+        await writer.write((*await writer.new_sequence(), some))
+    await south.write((*await south.new_sequence(), shots))
+    first, second, _ = [row["n"] for row in await index.admin.fetch("SELECT n FROM sequences ORDER BY n")]
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def pause(_: Connection) -> None:
+        reached.set()
+        await go_on.wait()
+
+    slow = asyncio.create_task(north.remove(first, before_commit=pause))
+    await reached.wait()
+    other = asyncio.create_task(west.remove(second))
+
+    async def waits() -> bool:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1"
+        return bool(await index.admin.fetchval(waiting, west.lane.connection.get_server_pid()))
+
+    await eventually(waits)
+    go_on.set()
+    await asyncio.gather(slow, other)
+    assert await check(index) == 30
 
 
 def test_the_queries_of_a_split_take_their_locks_in_one_order() -> None:

@@ -1,0 +1,56 @@
+"""The front page: what this catalog is and holds, for people."""
+
+from __future__ import annotations
+
+from functools import cache
+from html import escape
+from pathlib import Path
+from string import Template
+
+from starlette.requests import Request
+
+from catalog_api.items import catalog_of
+from catalog_api.params import ALWAYS
+from catalog_api.registry import web_root
+from catalog_api.responses import HTML, Answer
+from catalog_api.walks import newest
+from federation.database import Row
+from federation.queries import query
+
+_LATEST = 6
+
+
+async def get_home(request: Request) -> Answer:
+    """GET /. Thumbnails come from their instances: only their addresses are known here."""
+    catalog = catalog_of(request)
+    totals = await catalog.totals()
+    rows = await catalog.index.fetch(query("catalog_instances"), None)
+    latest = await newest(catalog.index, ALWAYS, None, _LATEST)
+    page = _template().substitute(
+        title=escape(catalog.settings.catalog_title),
+        description=escape(catalog.settings.catalog_description),
+        pictures=f"{totals['pictures']:,}",
+        sequences=f"{totals['sequences']:,}",
+        instances=f"{totals['instances']:,}",
+        latest="".join(map(_thumbnail, latest)) or "<p>None yet.</p>",
+        rows="".join(map(_instance, rows)) or "<tr><td>None is registered yet.</td></tr>",
+    )
+    return Answer(body=page.encode(), media_type=HTML)
+
+
+@cache
+def _template() -> Template:
+    return Template(Path(__file__).with_name("home.html").read_text(encoding="utf-8"))
+
+
+def _thumbnail(row: Row) -> str:
+    day = f"{row['datetime']:%Y-%m-%d}"
+    return (
+        f'<a href="/api/pictures/{row["id"]}"><img src="/api/pictures/{row["id"]}/thumb.jpg" loading="lazy"'
+        f' alt="Picture taken on {day}"><small>{day}</small></a>'
+    )
+
+
+def _instance(row: Row) -> str:
+    name, address = escape(row["name"]), escape(web_root(row["url"]), quote=True)
+    return f'<tr><td><a href="{address}">{name}</a></td><td>{row["pictures"]:,} pictures</td></tr>'
