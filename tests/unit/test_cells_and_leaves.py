@@ -159,3 +159,11 @@ def test_an_empty_set_covers_nothing_and_knows_no_leaf() -> None:
 def test_a_point_between_a_leaf_and_its_children_that_are_not_there_has_no_leaf() -> None:
     finest = cell_of(2.35, 48.85)
     assert leaf_set({parent(finest, 0): "splitting"}).leaf_of(finest) is None
+
+
+@pytest.mark.parametrize("longitude,latitude", [(180.0, -16.8), (2.35, 48.85), (-179.999, 65.0), (25.0, -80.0)])
+def test_a_box_is_not_much_larger_than_its_leaf(longitude: float, latitude: float) -> None:
+    """Not round the world, not even across the antimeridian: or every query would touch it."""
+    for resolution in range(2, 8):
+        box = cell_box(parent(cell_of(longitude, latitude), resolution))
+        assert (box.east - box.west) % 360 < 60

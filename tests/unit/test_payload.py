@@ -76,7 +76,7 @@ writers = st.sampled_from(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(documents, st.lists(documents, max_size=3), writers)
 @example({"exif": {"a": "1 2 3 4 5 6 7 8 9"}, "id": ID}, [{"href": ID}], lambda body: json.dumps(body).encode())
 def test_restore_gives_back_what_was_shrunk(document: Any, links: Any, write: Any) -> None:
