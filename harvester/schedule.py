@@ -119,12 +119,14 @@ class Service:
         await fold(self.harvester.pool, self.harvester.settings)
 
     async def _split(self) -> None:
+        self.harvester.check_room()
         await split_leaves(self.harvester.pool, self.harvester.settings)
 
     async def _purge(self) -> None:
         await purge(self.harvester.pool, self.harvester.settings)
 
     async def _compact(self) -> None:
+        self.harvester.check_room()
         await compact(self.harvester.dsn, self.harvester.settings)
 
     async def _drain(self) -> None:

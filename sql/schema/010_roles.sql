@@ -19,7 +19,10 @@ BEGIN
     GRANT panofed_owner, panofed_writer, panofed_operator, panofed_reader TO panofed;
     -- the administrator of a hosted server is made a member of all: it hands objects over, and may serve as the login
     FOREACH wanted IN ARRAY ARRAY['panofed_owner', 'panofed_writer', 'panofed_operator', 'panofed_reader'] LOOP
-        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+        -- since PostgreSQL 16 the maker of a role is its member, yet may not become it
+        IF NOT pg_has_role(current_user, wanted,
+                           CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET'
+                                ELSE 'MEMBER' END) THEN
             EXECUTE format('GRANT %I TO %I', wanted, current_user);
         END IF;
     END LOOP;

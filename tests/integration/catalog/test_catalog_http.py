@@ -222,7 +222,8 @@ async def test_landing_says_what_is_here(client: httpx2.AsyncClient, factory: Fa
             assert (await client.get(link["href"])).status_code == 200, link
     home = await client.get("/")
     assert home.headers["content-type"].startswith("text/html")
-    assert "<b>3</b> pictures" in home.text
+    assert "<dt>pictures</dt><dd>3</dd>" in home.text
+    assert home.text.count("/thumb.jpg") == 3
 
 
 async def test_without_a_database_it_is_503_and_recovers(database: str, serving: Serving, factory: Factory) -> None:
@@ -261,3 +262,13 @@ async def test_large_answers_have_a_limit_of_their_own(serving: Serving, factory
         assert busy, "three at once beside one that is read slowly"
         assert int(busy[0].headers["retry-after"]) > 0
         assert (await client.get("/api/search", params=params)).status_code == 200
+
+
+async def test_hostile_names_stay_text_on_the_front_page(client: httpx2.AsyncClient, factory: Factory) -> None:
+    await factory.sequence(line(2.35, 48.85, 1))
+    await factory.connection.execute(
+        "UPDATE instances SET name = '<script>alert(1)</script>', url = 'https://x/\"><b>'"
+    )
+    home = (await client.get("/")).text
+    assert "<script>alert" not in home
+    assert '"><b>' not in home
