@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import msgspec
 
-from federation.database import Pool, Row, explained
+from federation.database import Pool, explained
 from federation.errors import (
     OriginChanged,
     OriginError,
@@ -38,7 +38,7 @@ from harvester.merge import Batch, merge_batch
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
 from harvester.reconcile import unlisted_sequences
-from harvester.tasks import Instance, LaneState, Task
+from harvester.tasks import Instance, LaneState, Task, differs, waits
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Visit:
                     gone.append(row["n"])
                 continue
             self._note_updated(entry.updated)
-            if row is None or (not row["waiting"] and _differs(row, entry)):
+            if row is None or (differs(row, entry) and not waits(row, entry)):
                 changed.append((entry, str(key)))
         numbers = await self._numbers([(entry.id, identifier) for entry, identifier in changed])
         self.progress.sequences_expected += len(changed)
@@ -363,9 +363,9 @@ class Visit:
             self._again.extend(Task(number=task.number, listed=task.listed, alone=True) for task in tasks)
 
     async def _retry_later(self, task: Task, error: Exception) -> None:
-        await self._put_off(task.listed.id, error)
+        await self._put_off(task.listed.id, error, task.listed.updated)
 
-    async def _put_off(self, sequence: str, error: Exception) -> None:
+    async def _put_off(self, sequence: str, error: Exception, updated: datetime | None = None) -> None:
         """Into retries with it. Raises the error itself when the whole instance seems to be the trouble."""
         self.progress.sequences_failed += 1
         self.progress.failed(error)
@@ -378,6 +378,7 @@ class Visit:
             str(getattr(error, "url", ""))[:2000],
             timedelta(seconds=self.settings.retry_first_s),
             timedelta(seconds=self.settings.retry_last_s),
+            updated,
         )
         if isinstance(error, OriginUnreachable) or (isinstance(error, OriginRefused) and error.status in _BUSY):
             self._faults_in_a_row += 1
@@ -392,8 +393,3 @@ class Visit:
         self.progress.requests = self.client.session.requests
         self.progress.received_bytes = self.client.session.received_bytes
         self.on_progress(self.progress)
-
-
-def _differs(row: Row, entry: Listed) -> bool:
-    """Whether a listed sequence must be read; `updated` is compared with != because it can go backwards."""
-    return row["state"] != "merged" or entry.updated is None or row["updated"] != entry.updated

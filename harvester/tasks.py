@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from federation.database import Row
 from federation.record import Sequence
 from harvester.client import Listed
 from harvester.lane import Lane
@@ -48,3 +49,13 @@ class LaneState:
         self.tasks.clear()
         self.ids.clear()
         self.id_twice = False
+
+
+def differs(row: Row, entry: Listed) -> bool:
+    """Whether a listed sequence must be read; `updated` is compared with != because it can go backwards."""
+    return row["state"] != "merged" or entry.updated is None or row["updated"] != entry.updated
+
+
+def waits(row: Row, entry: Listed) -> bool:
+    """Whether it failed as it is listed now, and its next try is still to come."""
+    return bool(row["waiting"]) and row["failed_as"] == entry.updated

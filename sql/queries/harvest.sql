@@ -57,8 +57,9 @@ UPDATE instances SET capabilities = $2::jsonb WHERE n = $1;
 UPDATE instances SET configuration = $2::jsonb, configuration_at = now(), version = $3 WHERE n = $1;
 
 -- name: known_sequences
--- What is known of sequences just listed; `waiting`: it stands in retries, and its time has not come.
-SELECT s.id, s.n, s.state, s.updated, r.next_at > now() AS waiting
+-- What is known of sequences just listed; `waiting`: it stands in retries, its time has not come, and it had failed as
+-- `failed_as`.
+SELECT s.id, s.n, s.state, s.updated, r.next_at > now() AS waiting, r.updated AS failed_as
 FROM sequences s LEFT JOIN retries r ON r.instance = s.instance AND r.sequence = s.id
 WHERE s.instance = $1 AND s.id = ANY($2::uuid[]);
 
@@ -110,10 +111,11 @@ SELECT n FROM licenses WHERE id = $1;
 
 -- name: keep_retry
 -- One more failure of a sequence; the delay doubles up to $6.
-INSERT INTO retries (instance, sequence, next_at, error, url)
-VALUES ($1, $2, now() + $5::interval, $3, $4)
+INSERT INTO retries (instance, sequence, next_at, error, url, updated)
+VALUES ($1, $2, now() + $5::interval, $3, $4, $7)
 ON CONFLICT (instance, sequence) DO UPDATE
 SET attempts = retries.attempts + 1, error = excluded.error, url = excluded.url,
+    updated = coalesce(excluded.updated, retries.updated),
     next_at = now() + least($6::interval, $5::interval * 2 ^ least(retries.attempts, 20));
 
 -- name: due_retries

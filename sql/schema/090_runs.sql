@@ -32,6 +32,8 @@ CREATE TABLE retries (
     attempts integer NOT NULL DEFAULT 1,
     since timestamptz NOT NULL DEFAULT now(),
     next_at timestamptz NOT NULL,
+    -- the origin's `updated` when it failed: another one is worth a try at once
+    updated timestamptz,
     error text NOT NULL,
     url text NOT NULL DEFAULT '',
     PRIMARY KEY (instance, sequence)

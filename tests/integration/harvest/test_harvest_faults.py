@@ -170,6 +170,20 @@ async def test_a_sequence_that_always_fails_stands_in_retries_and_holds_nobody(w
     await world.check_same()
 
 
+async def test_a_sequence_in_retries_that_changes_is_read_at_once(world: World) -> None:
+    origin = await world.origin()
+    bad = origin.add_sequence(3)
+    origin.faults[f"/collections/{bad.id}/items"] = html(500)
+    await world.visit()
+    origin.faults.clear()
+    await world.good_visit()
+    assert bad.id in await retries(world)
+    origin.touch(bad)
+    await world.good_visit()
+    assert await retries(world) == {}
+    await world.check_same()
+
+
 @pytest.mark.parametrize("fault", [refusal(503), html(200), refusal(500)])
 async def test_a_retry_that_cannot_be_asked_for_stays(world: World, fault: object) -> None:
     origin = await world.origin()
