@@ -92,6 +92,7 @@ async def _database(cluster: Cluster, template: str) -> AsyncIterator[str]:
 
 @contextmanager
 def _served(settings: Settings) -> Iterator[str]:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     part = Part("serve", settings_environment(settings), settings.data_dir / "serve.log")
     services = Services(settings, [part])
     part.start()
