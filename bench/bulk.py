@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 import asyncpg
 import numpy as np
@@ -270,16 +271,16 @@ def _sequence_rows(load: Load, some: Sequence[SequencePictures], now_us: int) ->
     return rows
 
 
-class Job:
+class Job(Protocol):
     """Something to do on a connection of its own."""
 
     async def run(self, connection: Connection) -> None:
         """Do it."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _IndexJob(Job):
+class _IndexJob:
     table: TableIndexes
 
     async def run(self, connection: Connection) -> None:
@@ -287,7 +288,7 @@ class _IndexJob(Job):
 
 
 @dataclass(frozen=True, slots=True)
-class _SequencesJob(Job):
+class _SequencesJob:
     sequences: list[int]
     cells: list[int]
     cut_gap_m: float
@@ -297,7 +298,7 @@ class _SequencesJob(Job):
 
 
 @dataclass(frozen=True, slots=True)
-class _CountJob(Job):
+class _CountJob:
     cell: int
 
     async def run(self, connection: Connection) -> None:
