@@ -18,7 +18,7 @@ from federation.leaves import LeafSet
 from federation.queries import query
 
 #: Up to so many leaves are looked through one by one, by plans that are kept; more are planned together.
-_APART_LEAVES = 6
+_APART_LEAVES = 16
 #: More pictures than wanted are looked at for a bound: the nearest in plane degrees can be far from the nearest.
 _SAMPLE = 2_000
 ZERO_ID = "00000000-0000-0000-0000-000000000000"

@@ -1,6 +1,8 @@
 -- What the catalog asks about pictures. Each statement that names leaves is joined to the version of their set in its own
--- snapshot: the caller compares it with the one it knows, and asks again when they differ. The outer join keeps that one row
--- even where the named leaves are gone and the planner knows that nothing can be found.
+-- snapshot: the caller compares it with the one it knows, and asks again when they differ. The outer join keeps that one
+-- row even where the named leaves are gone and the planner knows that nothing can be found. The exact test of a box stands
+-- in a CASE: taken as two ranges, the planner thinks that next to nothing passes it, and sorts a whole city (450 ms at 20 M
+-- pictures) instead of walking the index by distance (9 ms).
 
 -- name: catalog_nearest_seen
 -- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
@@ -19,7 +21,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
             FROM pictures p
             WHERE p.cell = ANY($1::bigint[]) AND p.served
               AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
-              AND ST_X(p.geom) BETWEEN $3 AND $5 AND ST_Y(p.geom) BETWEEN $4 AND $6
+              AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
               AND ($13::timestamptz IS NULL OR p.datetime >= $13) AND ($14::timestamptz IS NULL OR p.datetime <= $14)
               AND ($15::integer[] IS NULL OR p.sequence = ANY($15))
               AND ($16::geometry IS NULL OR ST_Intersects(p.geom, $16))
@@ -50,7 +52,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
             SELECT p.*, ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($8, $9), 4326)) AS distance
             FROM unnest($3::float8[], $4::float8[], $5::float8[], $6::float8[]) AS b (west, south, east, north)
             JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
-             AND ST_X(p.geom) BETWEEN b.west AND b.east AND ST_Y(p.geom) BETWEEN b.south AND b.north
+             AND CASE WHEN ST_X(p.geom) BETWEEN b.west AND b.east THEN ST_Y(p.geom) BETWEEN b.south AND b.north ELSE false END
             WHERE p.cell = ANY($1::bigint[]) AND p.served
               AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
               AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
@@ -71,7 +73,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM pictures p
     WHERE p.cell = ANY($1::bigint[]) AND p.served
       AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
-      AND ST_X(p.geom) BETWEEN $3 AND $5 AND ST_Y(p.geom) BETWEEN $4 AND $6
+      AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
       AND ($10::timestamptz IS NULL OR p.datetime >= $10) AND ($11::timestamptz IS NULL OR p.datetime <= $11)
       AND ($12::integer[] IS NULL OR p.sequence = ANY($12))
       AND ($13::geometry IS NULL OR ST_Intersects(p.geom, $13))
