@@ -16,8 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import venv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +32,7 @@ from bench.database import run_sql
 from bench.items import render_items
 from bench.pictures import pictures_of
 from bench.plan import Dataset, DatasetSpec
+from bench.product import wait_until_answers
 from panofed.cluster import Cluster, ClusterConfig
 
 PACKAGES = (
@@ -48,7 +47,6 @@ REPORTED = ("pypgstac", "stac-fastapi", "fastapi", "starlette", "asyncpg", "pyda
 #: it is 5 to 15 % faster than with plans made anew for every call.
 EXTRA_SETTINGS: Mapping[str, str] = {"max_locks_per_transaction": "2048", "plan_cache_mode": "auto"}
 QUERYABLE = "view:azimuth"
-START_TIMEOUT_S = 60.0
 REBUILT_LINKS = frozenset({"root", "parent", "self", "collection"})
 
 
@@ -250,19 +248,8 @@ def up(config: PeerConfig) -> dict[str, object]:
     state: dict[str, object] = {"url": url, "pid": server.pid, "versions": versions, "seconds": steps}
     state |= {"database": cluster.dsn(config.database), "lean": config.lean}
     config.state_file.write_text(json.dumps(state))
-    _wait_for(url + "/", server, config.directory / "server.log")
+    wait_until_answers(url + "/", server, config.directory / "server.log")
     return state
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise PeerError(f"The peer does not answer at {url}: {log.read_text(errors='replace')[-2_000:]}")
 
 
 def down(config: PeerConfig, *, database: bool = True) -> None:
