@@ -34,7 +34,16 @@ CREATE TABLE instances (
     last_change_at timestamptz,
     failures integer NOT NULL DEFAULT 0,
     last_error text NOT NULL DEFAULT '',
-    next_visit_at timestamptz NOT NULL DEFAULT now()
+    next_visit_at timestamptz NOT NULL DEFAULT now(),
+    -- where the entry sets its own: seconds between visits, and the hours without visits, 'HH:MM-HH:MM' in UTC
+    cadence_s real,
+    quiet_hours text NOT NULL DEFAULT '',
+    -- when somebody told us that it changed
+    pinged_at timestamptz,
+    -- last complete listing of its ids: what it lacks is inferred to be gone
+    listed_at timestamptz,
+    -- what a person said about inferred absence after the brake: holds for the next complete listing
+    absence_decided text NOT NULL DEFAULT '' CHECK (absence_decided IN ('', 'confirmed', 'refused'))
 );
 
 -- zstd dictionaries, trained on one instance's own items and never shared: they hold literal EXIF.

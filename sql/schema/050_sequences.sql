@@ -45,4 +45,6 @@ CREATE INDEX sequences_indexed ON sequences (indexed, id) WHERE served;
 CREATE INDEX sequences_dates ON sequences USING gist (tstzrange(datetime_min, datetime_max, '[]')) WHERE pictures > 0;
 CREATE INDEX sequences_datetime ON sequences (datetime_max DESC, n DESC) WHERE pictures > 0;
 CREATE INDEX sequences_instance ON sequences (instance, n);
+-- Rolling reconciliation reads again what was not read for longest.
+CREATE INDEX sequences_checked ON sequences (instance, checked_at NULLS FIRST) WHERE state = 'merged';
 ALTER TABLE sequences ALTER COLUMN payload SET STORAGE EXTERNAL;

@@ -21,7 +21,15 @@ CREATE TABLE runs (
     requests integer NOT NULL DEFAULT 0,
     received_bytes bigint NOT NULL DEFAULT 0,
     last_error text NOT NULL DEFAULT '',
-    last_error_url text NOT NULL DEFAULT ''
+    last_error_url text NOT NULL DEFAULT '',
+    -- the process that works on it
+    worker text NOT NULL DEFAULT '',
+    -- read again although nothing announced a change
+    sequences_reconciled integer NOT NULL DEFAULT 0,
+    -- what the sequences to read say they hold
+    pictures_expected bigint NOT NULL DEFAULT 0,
+    -- records of a catalog that come from an instance harvested directly, or from us
+    pictures_skipped bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX runs_instance ON runs (instance, n DESC);
 
