@@ -21,6 +21,8 @@ from bench.load import Measure
 from bench.plan import DatasetSpec
 from bench.report import harvest_of, place_and_time, sizes_markdown, stored_sizes, visits_markdown
 from bench.stages import Stage, stages_markdown
+from bench.visits import Resumed, VisitCost, resume_markdown
+from bench.visits import visits_markdown as passes_markdown
 
 Document = Mapping[str, Any]
 BLOCK = re.compile(r"(<!-- ([\w-]+):start -->\n)(.*?)(<!-- \2:end -->)", re.DOTALL)
@@ -85,6 +87,16 @@ def _stages(document: Document) -> str:
     return place_and_time(document, {}) + "\n\n" + stages_markdown(stages)
 
 
+def _visits(document: Document) -> str:
+    body = document["measured"]
+    passes = [VisitCost(**one) for one in body["passes"]]
+    return place_and_time(document, body["settings"]) + "\n\n" + passes_markdown(passes, body["spec"]["instances"])
+
+
+def _resume(document: Document) -> str:
+    return place_and_time(document, {}) + "\n\n" + resume_markdown(Resumed(**document["measured"]))
+
+
 _TABLES: Mapping[str, Callable[[Document], str]] = {
     "harvest": _harvest,
     "api": _api,
@@ -92,6 +104,8 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "cold": _cold,
     "counts": _counts,
     "stages": _stages,
+    "visits": _visits,
+    "resume": _resume,
 }
 
 

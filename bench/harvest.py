@@ -51,16 +51,17 @@ class HarvestReport:
     sizes: Sizes
 
 
-def _control(port: int, action: str) -> Any:
+def control(port: int, action: str) -> Any:
+    """Ask the local instance at `port` to edit itself, or for its counters."""
     url = f"http://127.0.0.1:{port}/control/{action}"
     request = urllib.request.Request(url, method="GET" if action == "stats" else "POST")
     with urllib.request.urlopen(request, timeout=600) as answer:
         return json.load(answer)
 
 
-def _counters(ports: tuple[int, ...]) -> dict[str, float]:
+def counters(ports: tuple[int, ...]) -> dict[str, float]:
     """Requests and items of all instances; processor seconds of the one process behind them."""
-    stats = [_control(port, "stats") for port in ports]
+    stats = [control(port, "stats") for port in ports]
     return {
         "requests": sum(one["requests"] for one in stats),
         "items": sum(one["items"] for one in stats),
@@ -99,9 +100,9 @@ def _pause(program: subprocess.Popen[bytes]) -> None:
 def harvest_once(product: Product, name: str) -> HarvestPass:
     """Run `panofed harvest --once` and measure everybody; ProductError when it fails."""
     pid = product.cluster.status().pid
-    before, postgres_before = _counters(product.ports), server_cpu_s(pid)
+    before, postgres_before = counters(product.ports), server_cpu_s(pid)
     cost = run_measured(list(HARVEST), product.environment, product.directory / f"harvest-{name}.log")
-    after = _counters(product.ports)
+    after = counters(product.ports)
     if cost.exit_code:
         raise ProductError(f"{' '.join(HARVEST[2:])} ended with {cost.exit_code}: {cost.output[-2_000:]}")
     return HarvestPass(
@@ -125,6 +126,6 @@ def measure_harvest(product: Product, spec: DatasetSpec) -> HarvestReport:
     if sizes.pictures != dataset.pictures:
         raise ProductError(f"{sizes.pictures} pictures were stored, the instances hold {dataset.pictures}")
     passes.append(harvest_once(product, "idle"))
-    _control(product.ports[0], f"touch?sequences={EDITED_SEQUENCES}&items=5")
+    control(product.ports[0], f"touch?sequences={EDITED_SEQUENCES}&items=5")
     passes.append(harvest_once(product, "edited"))
     return HarvestReport(spec=spec, settings=dict(product.settings), passes=tuple(passes), sizes=sizes)

@@ -18,13 +18,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.floor import CLASSES as FLOOR_CLASSES
 from bench.load import Measure, has_wrk, measure
 from bench.plan import Dataset, DatasetSpec
 from bench.requests import CLASSES, LoadRequest, requests_of, samples_of
-from bench.verify import AnswersDifferError, Target, verify
+from bench.verify import AnswersDifferError, Target, further_on, verify
 
 CONCURRENCY = (1, 8, 32)
 OURS = "panofed"
+PEER = "stac-fastapi-pgstac"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +66,24 @@ def median_of(measures: Sequence[Measure]) -> Measure:
     )
 
 
+def _able(plan: LoadPlan, name: str) -> list[Target]:
+    return [target for target in plan.targets if target.classes is None or name in target.classes]
+
+
 def measure_class(plan: LoadPlan, name: str, by_target: list[list[LoadRequest]], pictures: float) -> list[Result]:
     """Measure one class on every server, taking turns within each round so that noise hits all alike."""
     taken: dict[tuple[int, str], list[Measure]] = {}
+    targets = _able(plan, name)
 
     def one(target: Target, requests: list[LoadRequest], concurrency: int, seconds: float) -> Measure:
         paths = [request.path for request in requests]
-        return measure(target.root, paths, concurrency=concurrency, seconds=seconds, own=plan.own_client)
+        return measure(target.root_of(name), paths, concurrency=concurrency, seconds=seconds, own=plan.own_client)
 
-    for target, requests in zip(plan.targets, by_target, strict=True):
+    for target, requests in zip(targets, by_target, strict=True):
         one(target, requests, plan.concurrency[0], min(1.0, plan.seconds))  # caches warm, plans made
     for _ in range(plan.rounds):
         for concurrency in plan.concurrency:
-            for target, requests in zip(plan.targets, by_target, strict=True):
+            for target, requests in zip(targets, by_target, strict=True):
                 taken.setdefault((concurrency, target.name), []).append(
                     one(target, requests, concurrency, plan.seconds)
                 )
@@ -91,8 +98,14 @@ def run(plan: LoadPlan, dataset: Dataset) -> list[Result]:
     samples = samples_of(dataset, plan.distinct)
     prepared: dict[str, tuple[list[list[LoadRequest]], float]] = {}
     for name in plan.classes:
-        by_target = [requests_of(name, samples, target.layout) for target in plan.targets]
-        prepared[name] = by_target, verify(list(plan.targets), by_target, plan.checks)
+        targets = _able(plan, name)
+        by_target = [requests_of(name, samples, target.layout) for target in targets]
+        pictures = verify(targets, by_target, plan.checks)
+        further = [
+            [further_on(target, request) for request in requests]
+            for target, requests in zip(targets, by_target, strict=True)
+        ]
+        prepared[name] = further, pictures
     results: list[Result] = []
     for name, (by_target, pictures) in prepared.items():
         results += measure_class(plan, name, by_target, pictures)
@@ -100,25 +113,26 @@ def run(plan: LoadPlan, dataset: Dataset) -> list[Result]:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """A table with a row per class and concurrency; the ratio is first server to second."""
+    """A table with a row per class and concurrency; beside the rates, how the first server stands to the others."""
     targets = list(dict.fromkeys(result.target for result in results))
     cells = {(r.name, r.concurrency, r.target): r for r in results}
-    ratio = len(targets) > 1
-    head = [
-        "class",
-        "connections",
-        "pictures",
-        *(f"{t}: req/s (p50 / p95 ms)" for t in targets),
-        *(["ratio"] if ratio else []),
-    ]
+    head = ["class", "connections", "pictures", *(f"{t}: req/s (p50 / p95 ms)" for t in targets)]
+    head += [f"against {target}: rate, p95" for target in targets[1:]]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, concurrency in dict.fromkeys((r.name, r.concurrency) for r in results):
-        row = [cells[name, concurrency, target] for target in targets]
-        words = [name, str(concurrency), f"{row[0].pictures:.0f}", *map(_cell, row)]
-        if ratio:
-            words.append(f"{row[0].measure.per_second / max(row[1].measure.per_second, 1e-9):.1f}")
+        row = [cells.get((name, concurrency, target)) for target in targets]
+        words = [name, str(concurrency), f"{row[0].pictures:.0f}" if row[0] else "", *map(_cell, row)]
+        words += [_against(row[0], other) for other in row[1:]]
         lines.append("| " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _against(ours: Result | None, other: Result | None) -> str:
+    """How many times the rate, and which part of the 95th percentile."""
+    if ours is None or other is None:
+        return ""
+    rate = ours.measure.per_second / max(other.measure.per_second, 1e-9)
+    return f"{rate:.2f}x, {ours.measure.p95_ms / max(other.measure.p95_ms, 1e-9):.2f}"
 
 
 def growth(small: Sequence[Result], large: Sequence[Result]) -> str:
@@ -134,7 +148,9 @@ def growth(small: Sequence[Result], large: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(result: Result) -> str:
+def _cell(result: Result | None) -> str:
+    if result is None:
+        return ""
     one = result.measure
     failed = f", {one.failed} failed" if one.failed else ""
     return f"{one.per_second:.0f} ({one.p50_ms:.2f} / {one.p95_ms:.2f}{failed})"
@@ -173,11 +189,20 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def targets_of(ours: str | None, peer: str | None) -> tuple[Target, ...]:
-    """The servers to measure, ours first."""
+def targets_of(
+    ours: str | None, peer: str | None, *, peer_collections: str | None = None, floor: str | None = None
+) -> tuple[Target, ...]:
+    """The servers to measure, ours first. `peer_collections` is the peer with one collection per sequence."""
+    there = {"collections_l100": peer_collections} if peer_collections else {}
+    # without it the peer has three collections, which say nothing of a list of thousands
+    unlike = () if peer_collections else ("collections_l100",)
+    peer_classes = tuple(name for name in CLASSES if name not in unlike)
     given: Iterable[Target | None] = (
         Target(name=OURS, root=ours.rstrip("/"), layout="sequence") if ours else None,
-        Target(name="stac-fastapi-pgstac", root=peer.rstrip("/"), layout="instance") if peer else None,
+        Target(name=PEER, root=peer.rstrip("/"), layout="instance", elsewhere=there, classes=peer_classes)
+        if peer
+        else None,
+        Target(name="floor", root=floor, layout="sequence", classes=FLOOR_CLASSES) if floor else None,
     )
     return tuple(target for target in given if target is not None)
 

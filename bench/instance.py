@@ -300,9 +300,12 @@ class LocalInstance:
 
     # edits
 
-    def touch(self, sequences: int, changed: int, hidden: int = 0) -> list[str]:
-        """Edit that many sequences, evenly spread: some items change, some are hidden; returns their ids."""
-        rows = self._pick(sequences)
+    def touch(self, sequences: int, changed: int, hidden: int = 0, about: int = 0) -> list[str]:
+        """Edit that many sequences, evenly spread: some items change, some are hidden; returns their ids.
+
+        With `about` those whose length is nearest to it.
+        """
+        rows = self._pick_about(sequences, about) if about else self._pick(sequences)
         self._edits += 1
         for row in rows:
             count = int(self.rendered.counts[row])
@@ -333,6 +336,11 @@ class LocalInstance:
         rows = np.flatnonzero(~self.deleted)
         chosen = np.linspace(0, len(rows) - 1, min(sequences, len(rows))).astype(np.int64)
         return [int(row) for row in np.unique(rows[chosen])]
+
+    def _pick_about(self, sequences: int, length: int) -> list[int]:
+        rows = np.flatnonzero(~self.deleted)
+        nearest = np.argsort(np.abs(self.rendered.counts[rows] - length), kind="stable")[:sequences]
+        return [int(row) for row in rows[nearest]]
 
     def _render(self, row: int, revision: Revision) -> None:
         edited = _Edited(revision)

@@ -33,6 +33,7 @@ from bench.items import render_items
 from bench.pictures import pictures_of
 from bench.plan import Dataset, DatasetSpec
 from bench.product import wait_until_answers
+from bench.sequences import collection_of
 from panofed.cluster import Cluster, ClusterConfig
 
 PACKAGES = (
@@ -62,6 +63,9 @@ class PeerConfig:
     spec: DatasetSpec
     port: int = 15_612
     lean: bool = False
+    #: only collections, one per sequence: for the list of collections
+    listing: bool = False
+    workers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -72,13 +76,13 @@ class PeerConfig:
     @property
     def state_file(self) -> Path:
         """What runs at present."""
-        return self.directory / "running.json"
+        return self.directory / ("running-listing.json" if self.listing else "running.json")
 
     @property
     def database(self) -> str:
         """One database per data set, so that several can stay."""
         key = sha256(f"{self.spec} {self.lean}".encode()).hexdigest()[:8]
-        return f"peer_{self.spec.items}_{key}"
+        return f"{'listing' if self.listing else 'peer'}_{self.spec.items}_{key}"
 
 
 def cluster_of(config: PeerConfig) -> Cluster:
@@ -148,6 +152,13 @@ def collections_of(dataset: Dataset) -> Iterator[dict[str, object]]:
         }
 
 
+def sequences_of(dataset: Dataset) -> Iterator[dict[str, object]]:
+    """Every sequence as the collection that its instance says."""
+    for plan in dataset.sequences():
+        base = f"https://{dataset.instances[plan.instance].name}.example"
+        yield collection_of(pictures_of(plan), base)
+
+
 def peer_item(item: dict[str, Any], instance: str, *, lean: bool) -> dict[str, Any]:
     """An item as the peer stores it: same id, place, time and properties, in the collection of its instance."""
     item["properties"]["panoramax:sequence"] = item["collection"]
@@ -180,8 +191,13 @@ def load(config: PeerConfig, cluster: Cluster) -> dict[str, float]:
     pypgstac = _program(config, "pypgstac")
     _run([pypgstac, "migrate"], env=env)
     run_sql(cluster, config.database, f'ALTER DATABASE "{config.database}" SET search_path TO pgstac, public;')
-    collections = b"\n".join(orjson.dumps(collection) for collection in collections_of(dataset))
+    made = sequences_of(dataset) if config.listing else collections_of(dataset)
+    collections = b"\n".join(orjson.dumps(collection) for collection in made)
     _run([pypgstac, "load", "collections", "stdin"], env=env, stdin=collections)
+    if config.listing:
+        run_sql(cluster, config.database, "VACUUM ANALYZE;")
+        marker.write_text("{}")
+        return {}
     run_sql(cluster, config.database, "UPDATE pgstac.collections SET partition_trunc = 'year';")
     begin = time.perf_counter()
     _load_items([pypgstac, "load", "items", "stdin", "--method", "insert"], env, item_lines(dataset, lean=config.lean))
@@ -237,9 +253,16 @@ def up(config: PeerConfig) -> dict[str, object]:
     # The application builds a URL of its parts: a socket folder must be escaped in it.
     env |= {"PGHOST": quote(env["PGHOST"], safe=""), "USE_API_HYDRATE": "true"}
     env |= {"DB_MIN_CONN_SIZE": "2", "DB_MAX_CONN_SIZE": "8"}
-    command = [_program(config, "uvicorn"), "stac_fastapi.pgstac.app:create_app", "--factory", "--workers", "1"]
+    command = [
+        _program(config, "uvicorn"),
+        "stac_fastapi.pgstac.app:create_app",
+        "--factory",
+        "--workers",
+        str(config.workers),
+    ]
     command += ["--port", str(config.port), "--no-access-log", "--loop", "uvloop", "--http", "httptools"]
-    log = (config.directory / "server.log").open("wb")
+    log_file = config.directory / f"server-{config.port}.log"
+    log = log_file.open("wb")
     with log:
         server = subprocess.Popen(
             command, env={**os.environ, **env}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -248,7 +271,7 @@ def up(config: PeerConfig) -> dict[str, object]:
     state: dict[str, object] = {"url": url, "pid": server.pid, "versions": versions, "seconds": steps}
     state |= {"database": cluster.dsn(config.database), "lean": config.lean}
     config.state_file.write_text(json.dumps(state))
-    wait_until_answers(url + "/", server, config.directory / "server.log")
+    wait_until_answers(url + "/", server, log_file)
     return state
 
 

@@ -5,6 +5,8 @@ python -m bench.run api --items 1000000      what the last harvest of that size 
 python -m bench.run copy --items 20000000    a catalog filled by COPY; then `cold` and `api --bulk` of that size
 python -m bench.run counts                   what recording counts costs four writers in one city
 python -m bench.run stages                   every stage of the harvester by itself
+python -m bench.run visits                   passes over 25 instances: nothing new; 150 edited sequences of 25 pictures
+python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
 """
@@ -14,7 +16,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench.cache import default_directory
@@ -22,6 +25,7 @@ from bench.cold import cold_markdown, measure_cold
 from bench.copied import copy_json, copy_markdown, measure_copy
 from bench.counts import counts_markdown, measure_counts
 from bench.document import write_tables
+from bench.floor import load, serving_floor
 from bench.harvest import measure_harvest, source_running
 from bench.http_load import LoadPlan, Result, growth, markdown, run, targets_of
 from bench.installations import existing, make_empty, product_of, scratch_of, spec_of, suffix_of
@@ -29,11 +33,14 @@ from bench.peer import PeerConfig, down, up
 from bench.plan import Dataset
 from bench.product import serving
 from bench.report import harvest_json, harvest_markdown, sizes_markdown, write_report
+from bench.requests import CLASSES
 from bench.stages import measure_stages, stages_markdown
+from bench.visits import measure_resume, measure_visits, resume_markdown, visits_markdown
 
 SMALL, LARGE = 100_000, 1_000_000
 MANY_LEAVES_MAX = 1_000
 COUNTS_PICTURES = 6_000
+INSTANCES, FEDERATION = 3, 25
 PORT = 15_500
 
 
@@ -55,23 +62,40 @@ def harvest(options: argparse.Namespace) -> None:
 
 
 def api(options: argparse.Namespace) -> list[Result]:
-    """Serve what a harvest (or a copy) of this size stored, with one worker; with --peer beside the peer."""
+    """Serve what a harvest (or a copy) of this size stored; with --peer and --floor beside those."""
     spec = spec_of(options)
     product = existing(product_of(options), f"{'copy' if options.bulk else 'harvest'} --items {spec.items}")
-    peer = PeerConfig(directory=options.directory / "peer", spec=spec, port=options.port + 112, lean=options.lean)
+    product = replace(product, settings={**product.settings, "workers": str(options.workers)})
+    peer = PeerConfig(
+        directory=options.directory / "peer",
+        spec=spec,
+        port=options.port + 112,
+        lean=options.lean,
+        workers=options.workers,
+    )
+    listing = replace(peer, listing=True, port=options.port + 113)
     peer.directory.mkdir(parents=True, exist_ok=True)
     state: dict[str, object] = {}
     product.cluster.ensure_running()
-    try:
+    with ExitStack() as stack:
+        stack.callback(product.cluster.stop)
+        urls: dict[str, str] = {}
         if options.peer:
+            stack.callback(down, peer)
             state = up(peer)
-        with serving(product) as root:
-            targets = targets_of(root, str(state["url"]) if state else None)
-            results = run(LoadPlan(targets=targets, rounds=options.rounds, seconds=options.seconds), Dataset(spec))
-    finally:
-        product.cluster.stop()
-        if options.peer:
-            down(peer)
+            stack.callback(down, listing, database=False)
+            urls = {"peer": str(state["url"]), "peer_collections": str(up(listing)["url"])}
+        if options.floor:
+            load(product, Dataset(spec))
+            urls["floor"] = stack.enter_context(
+                serving_floor(product, Dataset(spec), options.port + 114, workers=options.workers)
+            )
+        root = stack.enter_context(serving(product))
+        targets = targets_of(
+            root, urls.get("peer"), peer_collections=urls.get("peer_collections"), floor=urls.get("floor")
+        )
+        plan = LoadPlan(targets=targets, classes=options.classes, rounds=options.rounds, seconds=options.seconds)
+        results = run(plan, Dataset(spec))
     measured = [asdict(result) for result in results]
     body = {"spec": asdict(spec), "settings": dict(product.settings), "peer": state, "results": measured}
     _keep(options, f"api-{spec.items}{suffix_of(options)}", markdown(results), body)
@@ -106,6 +130,36 @@ def stages(options: argparse.Namespace) -> None:
     _keep(options, "stages", stages_markdown(measured), {"stages": [asdict(one) for one in measured]})
 
 
+def visits(options: argparse.Namespace) -> None:
+    """Passes of a harvester that runs already: nothing new on 25 instances, then 150 edited sequences."""
+    spec = replace(spec_of(options), instances=options.instances if options.instances != INSTANCES else FEDERATION)
+    product = replace(
+        product_of(options),
+        directory=options.directory / "visits",
+        ports=tuple(options.port + n for n in range(spec.instances)),
+    )
+    make_empty(product)
+    try:
+        with source_running(spec, options.port, product.directory / "source.log", compress=options.gzip):
+            measured = measure_visits(product, spec)
+    finally:
+        product.cluster.stop()
+    body = {"spec": asdict(spec), "settings": dict(product.settings), "passes": [asdict(one) for one in measured]}
+    _keep(options, "visits", visits_markdown(measured, spec.instances), body)
+
+
+def resume(options: argparse.Namespace) -> None:
+    """A first crawl that is killed and gone on with."""
+    spec, product = spec_of(options), replace(product_of(options), directory=options.directory / "resume")
+    make_empty(product)
+    try:
+        with source_running(spec, options.port, product.directory / "source.log", compress=options.gzip):
+            resumed = measure_resume(product, spec)
+    finally:
+        product.cluster.stop()
+    _keep(options, f"resume-{spec.items}", resume_markdown(resumed), asdict(resumed))
+
+
 def docs(options: argparse.Namespace) -> None:
     """Write the tables of docs/benchmarks.md from the newest results."""
     sys.stdout.write(write_tables(options.page, options.output))
@@ -120,9 +174,11 @@ def everything(options: argparse.Namespace) -> None:
     harvest(_changed(options, items=SMALL, long_sequence=True))
     small = api(_changed(options, items=SMALL, peer=False))
     harvest(_changed(options, items=LARGE))
-    large = api(_changed(options, items=LARGE, peer=True))
+    large = api(_changed(options, items=LARGE, peer=True, floor=True))
     sys.stdout.write(growth(small, large))
     stages(_changed(options, items=SMALL))
+    visits(_changed(options, items=SMALL))
+    resume(_changed(options, items=SMALL))
     counts(options)
 
 
@@ -137,6 +193,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "cold": cold,
     "counts": counts,
     "stages": stages,
+    "visits": visits,
+    "resume": resume,
     "all": everything,
     "docs": docs,
 }
@@ -148,7 +206,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("what", choices=list(ACTIONS))
     parser.add_argument("--items", type=int, default=SMALL)
-    parser.add_argument("--instances", type=int, default=3)
+    parser.add_argument("--instances", type=int, default=INSTANCES)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--long-sequence", action="store_true", help="one more sequence, of 50,000 pictures")
     parser.add_argument("--leaf-max", type=int, default=0, help="pictures per leaf before it splits (0: the default)")
@@ -156,6 +214,14 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gzip", action="store_true", help="the instances compress, as real ones do")
     parser.add_argument("--bulk", action="store_true", help="api: of what `copy` stored, not `harvest`")
     parser.add_argument("--peer", action="store_true", help="api: measure stac-fastapi-pgstac beside ours")
+    parser.add_argument("--floor", action="store_true", help="api: measure a bare handler of stored text beside ours")
+    parser.add_argument("--workers", type=int, default=1, help="api: processes of every server")
+    parser.add_argument(
+        "--classes",
+        type=lambda text: tuple(text.split(",")),
+        default=CLASSES,
+        help="api: only these, with commas between",
+    )
     parser.add_argument("--lean", action="store_true", help="api: the peer's items carry no EXIF and no links")
     parser.add_argument("--rounds", type=int, default=3, help="api: of all servers in turns; counts: half of each kind")
     parser.add_argument("--seconds", type=float, default=3.0)

@@ -77,7 +77,10 @@ def _control(state: SourceState, request: _Request) -> Answer:
         return Answer([to_json(counters | {"cpu_s": usage.ru_utime + usage.ru_stime})])
     actions: dict[str, Callable[[], list[str]]] = {
         "/control/touch": lambda: instance.touch(
-            number, int(request.query.get("items", "5")), int(request.query.get("hidden", "0"))
+            number,
+            int(request.query.get("items", "5")),
+            int(request.query.get("hidden", "0")),
+            int(request.query.get("about", "0")),
         ),
         "/control/delete": lambda: instance.delete(number),
         "/control/restore": instance.restore,

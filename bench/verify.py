@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.requests import Box, Layout, LoadRequest
@@ -24,6 +25,14 @@ class Target:
     name: str
     root: str
     layout: Layout
+    #: classes that another server of the same software answers, with its root
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    #: classes it can answer, None for all
+    classes: tuple[str, ...] | None = None
+
+    def root_of(self, name: str) -> str:
+        """The API root for a class of requests."""
+        return self.elsewhere.get(name, self.root)
 
 
 def fetch_json(url: str, timeout_s: float = 120.0) -> Any:
@@ -80,8 +89,22 @@ def _difference(targets: list[Target], answers: list[dict[str, tuple[float, floa
     return f"{path}: different answers ({counts} pictures; for example {alone})"
 
 
+def further_on(target: Target, request: LoadRequest) -> LoadRequest:
+    """The request that so many `next` links lead to; AnswersDifferError when they end before."""
+    path = request.path
+    for _ in range(request.pages_on):
+        links = fetch_json(target.root + path)["links"]
+        following = next((link["href"] for link in links if link["rel"] == "next"), None)
+        if following is None:
+            raise AnswersDifferError(f"{target.name}: {path} is the last page")
+        path = following[following.index("/search") :]
+    return replace(request, path=path, pages_on=0)
+
+
 def verify(targets: list[Target], by_target: list[list[LoadRequest]], checks: int) -> float:
     """Compare `checks` requests spread over a class; returns the mean number of pictures per answer."""
+    if not by_target[0][0].compared:
+        return float(by_target[0][0].limit)
     step = max(1, len(by_target[0]) // checks)
     rows = list(zip(*by_target, strict=True))[::step][:checks]
     return sum(verify_request(targets, list(row)) for row in rows) / len(rows)

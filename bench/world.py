@@ -164,6 +164,11 @@ INSTANCES: tuple[Instance, ...] = (
     Instance(name="oceania", license="CC-BY-SA-4.0", share=0.008, regions=(("pacific", 1.0),)),
     Instance(name="sahel", license="CC-BY-SA-4.0", share=0.006, regions=(("africa", 1.0),)),
     Instance(name="campus", license="etalab-2.0", share=0.006, regions=(("europe", 0.5), ("france", 0.5))),
+    # most of the real federation: small servers of cities and hobbyists
+    *(
+        Instance(name=f"hobby-{n}", license="CC-BY-SA-4.0", share=0.001, regions=(("europe", 0.3), ("france", 0.7)))
+        for n in range(1, 16)
+    ),
 )  # fmt: skip
 
 CAMERAS: tuple[Camera, ...] = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from panofed.db_cli import db_app
-from panofed.harvest_cli import harvest, runs
+from panofed.harvest_cli import harvest
 from panofed.instances_cli import instances_app
 from panofed.run_cli import demo, doctor, run, serve
+from panofed.runs_cli import runs
 
 app = typer.Typer(
     name="panofed",

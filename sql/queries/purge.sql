@@ -1,0 +1,43 @@
+-- Rows that are kept for a while only. Each statement gets how long as $1 and tells how many rows went.
+
+-- name: purge_changes
+WITH gone AS (DELETE FROM changes WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: purge_quarantine
+WITH gone AS (DELETE FROM quarantine WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: purge_runs
+-- The latest run of an instance stays: it tells how the instance is.
+WITH gone AS (
+    DELETE FROM runs r USING instances i
+    WHERE i.n = r.instance AND r.n <> i.run AND r.outcome <> 'running' AND r.started_at < now() - $1::interval
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: purge_idle_runs
+-- Visits that found nothing new and met no fault: nearly all of them.
+WITH gone AS (
+    DELETE FROM runs r USING instances i
+    WHERE i.n = r.instance AND r.n <> i.run AND r.outcome = 'done' AND r.started_at < now() - $1::interval
+      AND r.sequences_changed = 0 AND r.sequences_removed = 0 AND r.sequences_reconciled = 0
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: purge_freshness
+WITH gone AS (DELETE FROM freshness WHERE day < (now() - $1::interval)::date RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: purge_absences
+WITH gone AS (DELETE FROM absences WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: purge_tombstones
+-- Sequences that are long gone: those who mirror us have had time to hear of it. What their instance still calls deleted
+-- is unknown here then, and passed over.
+WITH gone AS (
+    DELETE FROM sequences s
+    WHERE state = 'removed' AND coalesce(removed_at, checked_at) < now() - $1::interval
+      AND NOT EXISTS (SELECT FROM retries r WHERE r.instance = s.instance AND r.sequence = s.id)
+    RETURNING 1
+)
+SELECT count(*) FROM gone;
