@@ -105,6 +105,7 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "counts": _counts,
     "stages": _stages,
     "visits": _visits,
+    "real": _visits,
     "resume": _resume,
 }
 

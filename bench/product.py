@@ -22,6 +22,8 @@ HARVEST = (*PANOFED, "harvest", "--once")
 SERVE = (*PANOFED, "serve")
 MIGRATE = (*PANOFED, "db", "migrate")
 START_TIMEOUT_S = 60.0
+#: no pause between requests
+IMPOLITE = {"instance_requests_per_s": "0", "instance_rest_share": "0"}
 
 
 class ProductError(Exception):
@@ -36,6 +38,8 @@ class Product:
     ports: tuple[int, ...]
     port: int = 15_640
     settings: Mapping[str, str] = field(default_factory=dict)
+    #: whether instances are asked at the default pace
+    polite: bool = False
 
     @property
     def cluster(self) -> Cluster:
@@ -44,14 +48,14 @@ class Product:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Politeness off, local instances allowed, everything else as it comes."""
+        """Politeness off unless wanted, local instances allowed, everything else as it comes."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PANOFED_")}
         settings = {
             "data_dir": str(self.directory),
             "instances_file": str(self.directory / "instances.yaml"),
             "port": str(self.port),
             "workers": "1",
-            "instance_requests_per_s": "0",
+            **({} if self.polite else IMPOLITE),
             "outbound_allow_loopback": "true",
             "outbound_allow_http": "true",
             "outbound_ports": json.dumps(self.ports),

@@ -6,6 +6,7 @@ python -m bench.run copy --items 20000000    a catalog filled by COPY; then `col
 python -m bench.run counts                   what recording counts costs four writers in one city
 python -m bench.run stages                   every stage of the harvester by itself
 python -m bench.run visits                   passes over 25 instances: nothing new; 150 edited sequences of 25 pictures
+python -m bench.run real                     the same over a real GeoVisio instance, polite and not
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
@@ -32,6 +33,7 @@ from bench.installations import existing, make_empty, product_of, scratch_of, sp
 from bench.peer import PeerConfig, down, up
 from bench.plan import Dataset
 from bench.product import serving
+from bench.real import measure_real
 from bench.report import harvest_json, harvest_markdown, sizes_markdown, write_report
 from bench.requests import CLASSES
 from bench.stages import measure_stages, stages_markdown
@@ -148,6 +150,17 @@ def visits(options: argparse.Namespace) -> None:
     _keep(options, "visits", visits_markdown(measured, spec.instances), body)
 
 
+def real(options: argparse.Namespace) -> None:
+    """Passes over a real instance: nothing new, then 150 edited sequences of 25 pictures."""
+    product = scratch_of(options, "real")
+    try:
+        measured = measure_real(product, options.directory)
+    finally:
+        product.cluster.stop()
+    body = {"spec": {"instances": 1}, "settings": {}, "passes": [asdict(one) for one in measured]}
+    _keep(options, "real", visits_markdown(measured, 1), body)
+
+
 def resume(options: argparse.Namespace) -> None:
     """A first crawl that is killed and gone on with."""
     spec, product = spec_of(options), replace(product_of(options), directory=options.directory / "resume")
@@ -178,6 +191,7 @@ def everything(options: argparse.Namespace) -> None:
     sys.stdout.write(growth(small, large))
     stages(_changed(options, items=SMALL))
     visits(_changed(options, items=SMALL))
+    real(options)
     resume(_changed(options, items=SMALL))
     counts(options)
 
@@ -194,6 +208,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "counts": counts,
     "stages": stages,
     "visits": visits,
+    "real": real,
     "resume": resume,
     "all": everything,
     "docs": docs,

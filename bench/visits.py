@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -68,7 +68,7 @@ def _environment(product: Product) -> Iterator[Settings]:
         os.environ.update(before)
 
 
-async def _passes(product: Product, settings: Settings) -> list[VisitCost]:
+async def _passes(product: Product, settings: Settings, edit: Callable[[], object]) -> list[VisitCost]:
     dsn = product.cluster.dsn(DATABASE)
     async with open_pool(dsn, Role.WRITER, settings) as pool:
         harvester = Harvester(dsn=dsn, pool=pool, settings=settings)
@@ -80,8 +80,7 @@ async def _passes(product: Product, settings: Settings) -> list[VisitCost]:
         idle = [await visit("nothing new") for _ in range(IDLE_PASSES)]
         edited = []
         for _ in range(EDIT_ROUNDS):
-            wanted = f"touch?sequences={EDITED_SEQUENCES}&items={EDITED_ITEMS}&about={EDITED_LENGTH}"
-            await asyncio.to_thread(control, product.ports[0], wanted)
+            await asyncio.to_thread(edit)
             edited.append(await visit(f"{EDITED_SEQUENCES} sequences edited"))
     return [_median(idle), _median(edited)]
 
@@ -92,30 +91,34 @@ def _median(passes: list[VisitCost]) -> VisitCost:
 
 async def _measured(product: Product, harvester: Harvester, name: str) -> VisitCost:
     pid = product.cluster.status().pid
-    asked = await asyncio.to_thread(counters, product.ports)
     postgres, cpu, wall = server_cpu_s(pid), time.process_time(), time.perf_counter()
     ended = await harvester.visit_all(lambda _: None)
     wall, cpu, postgres = time.perf_counter() - wall, time.process_time() - cpu, server_cpu_s(pid) - postgres
     wrong = [visit for visit in ended if visit.outcome != "done"]
     if wrong:
         raise ProductError(f"{name}: {wrong[0].instance} ended as {wrong[0].outcome}: {wrong[0].last_error}")
-    now = await asyncio.to_thread(counters, product.ports)
     return VisitCost(
         name=name,
         wall_s=wall,
         harvester_cpu_s=cpu,
         postgres_cpu_s=postgres,
-        requests=int(now["requests"] - asked["requests"]),
-        items=int(now["items"] - asked["items"]),
+        requests=sum(visit.requests for visit in ended),
+        items=sum(visit.pictures_seen for visit in ended),
     )
 
 
 def measure_visits(product: Product, spec: DatasetSpec) -> list[VisitCost]:
-    """Harvest all instances by the command line, then measure passes of one process."""
+    """Harvest all local instances by the command line, then measure passes of one process."""
     prepare(product, [instance.name for instance in Dataset(spec).instances])
-    _harvest(product)
+    wanted = f"touch?sequences={EDITED_SEQUENCES}&items={EDITED_ITEMS}&about={EDITED_LENGTH}"
+    return measure_edited(product, lambda: control(product.ports[0], wanted))
+
+
+def measure_edited(product: Product, edit: Callable[[], object]) -> list[VisitCost]:
+    """Harvest by the command line, then measure passes of one process: nothing new, and after `edit`."""
+    _run(product)
     with _environment(product) as settings:
-        return asyncio.run(_passes(product, settings))
+        return asyncio.run(_passes(product, settings, edit))
 
 
 def measure_resume(product: Product, spec: DatasetSpec) -> Resumed:
@@ -143,10 +146,14 @@ def measure_resume(product: Product, spec: DatasetSpec) -> Resumed:
 def _harvest(product: Product) -> int:
     """Harvest to the end; returns the items read."""
     before = counters(product.ports)["items"]
+    _run(product)
+    return int(counters(product.ports)["items"] - before)
+
+
+def _run(product: Product) -> None:
     done = subprocess.run(HARVEST, env=product.environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProductError(f"{' '.join(HARVEST[2:])}: {done.stdout[-1_000:]}{done.stderr[-1_000:]}")
-    return int(counters(product.ports)["items"] - before)
 
 
 def _killed(product: Product, items: int) -> int:

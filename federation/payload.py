@@ -10,6 +10,7 @@ Both together took 446 bytes a picture down to 330.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,6 +32,8 @@ _BYTES = b"\x04"
 _SEPARATOR = b"\x1e"
 #: A text value of eight or more numbers of up to three digits, as exiv2 prints EXIF of type "undefined".
 _BYTE_VALUES = {str(value).encode(): value for value in range(256)}
+#: Two values as text, by the number that their two bytes are in this machine's order.
+_PAIRS = [f"{one[0]} {one[1]}" for one in (number.to_bytes(2, sys.byteorder) for number in range(65_536))]
 _BYTE_LIST = re.compile(rb'":"((?:\d{1,3} ){7,}\d{1,3})"')
 
 #: Links that are rebuilt for this catalog's own host; all others are kept as the origin wrote them.
@@ -195,9 +198,22 @@ def _with_lists(document: bytes, lists: bytes) -> bytes:
     whole = [pieces[0]]
     for piece in pieces[1:]:
         end = at + 3 + int.from_bytes(lists[at : at + 3], "big")
-        whole += [" ".join(map(str, lists[at + 3 : end])).encode(), piece]
+        whole += [_number_list(lists[at + 3 : end]), piece]
         at = end
     return b"".join(whole)
+
+
+def _number_list(values: bytes) -> bytes:
+    """Bytes as the list of numbers they were: two at a time from a table, four times as fast as one by one.
+
+    >>> _number_list(b"023"), _number_list(b"01"), _number_list(b"2"), _number_list(b"")
+    (b'48 50 51', b'48 49', b'50', b'')
+    """
+    even = len(values) & ~1
+    numbers = [_PAIRS[pair] for pair in memoryview(values)[:even].cast("H")]
+    if even != len(values):
+        numbers.append(str(values[-1]))
+    return " ".join(numbers).encode()
 
 
 def content_hash(document: bytes, links: bytes) -> int:
@@ -249,6 +265,11 @@ class Unpacker:
         self._decompressors[dictionary] = zstandard.ZstdDecompressor(
             dict_data=trained, format=zstandard.FORMAT_ZSTD1_MAGICLESS
         )
+
+    @property
+    def dictionaries(self) -> int:
+        """How many it was given."""
+        return len(self._decompressors)
 
     def knows(self, dictionary: int) -> bool:
         """Whether `unpack` can be called with it."""
