@@ -169,12 +169,16 @@ def test_the_median_is_reported_and_requests_are_summed() -> None:
     assert (median.per_second, median.requests) == (3.0, 30)
 
 
-def test_the_table_shows_the_ratio_of_the_first_to_the_second() -> None:
+def test_the_table_shows_how_the_first_stands_to_the_others_and_what_one_cannot_answer() -> None:
     rows = [
         Result(name="item_by_id", concurrency=8, target=target, pictures=1, measure=one_measure(rate))
         for target, rate in (("panofed", 500.0), ("peer", 50.0))
     ]
-    assert markdown(rows).splitlines()[-1] == "| item_by_id | 8 | 1 | 500 (1.00 / 2.00) | 50 (1.00 / 2.00) | 10.0 |"
+    rows.append(Result(name="landing", concurrency=8, target="panofed", pictures=0, measure=one_measure(900.0)))
+    assert markdown(rows).splitlines()[-2:] == [
+        "| item_by_id | 8 | 1 | 500 (1.00 / 2.00) | 50 (1.00 / 2.00) | 10.00x, 1.00 |",
+        "| landing | 8 | 0 | 900 (1.00 / 2.00) |  |  |",
+    ]
 
 
 def test_growth_compares_the_same_class_and_concurrency() -> None:
