@@ -1,6 +1,6 @@
 # Every target is one line of help; what takes more than a line is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run setup test lint bench lock clean
+.PHONY: help demo run setup test soak lint bench lock clean
 
 VENV := .venv/bin/python -m
 
@@ -18,6 +18,9 @@ setup: ## Make .venv with the locked dependencies (the others do it when needed)
 
 test: setup ## Run every test: doctests, unit, integration, acceptance; TESTS="tests/unit -k leaf" runs some
 	$(VENV) pytest --durations=15 $(TESTS)
+
+soak: setup ## Random walks and kills for as long as asked: SECONDS=600 SEED=7 STEPS=150; see docs/harvesting.md
+	@exec $(VENV) tests.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
 
 lint: setup ## Check style, formatting and types
 	$(VENV) ruff check .

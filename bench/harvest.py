@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +70,14 @@ def counters(ports: tuple[int, ...]) -> dict[str, float]:
 
 
 @contextmanager
-def source_running(spec: DatasetSpec, port: int, log: Path, *, compress: bool) -> Iterator[tuple[int, ...]]:
-    """The local instances in a process of their own; gives their ports."""
+def source_running(
+    spec: DatasetSpec, port: int, log: Path, *, compress: bool, more: Sequence[str] = ()
+) -> Iterator[tuple[int, ...]]:
+    """The local instances in a process of their own, with `more` options; gives their ports."""
     command = [sys.executable, "-m", "bench.source", "--items", str(spec.items), "--instances", str(spec.instances)]
     command += ["--seed", str(spec.seed), "--port", str(port), *(["--long-sequence"] if spec.long_sequence else [])]
     command += ["--gzip", "--warm", str(PAGE_PICTURES)] if compress else []
+    command += more
     with log.open("wb") as output:
         source = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:

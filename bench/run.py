@@ -7,6 +7,7 @@ python -m bench.run counts                   what recording counts costs four wr
 python -m bench.run stages                   every stage of the harvester by itself
 python -m bench.run visits                   passes over 25 instances: nothing new; 150 edited sequences of 25 pictures
 python -m bench.run real                     the same over a real GeoVisio instance, polite and not
+python -m bench.run workers --items 20000    a first crawl of one slow instance by 1, 2 and 4 workers
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
@@ -21,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from bench import workers as workers_bench
 from bench.cache import default_directory
 from bench.cold import cold_markdown, measure_cold
 from bench.copied import copy_json, copy_markdown, measure_copy
@@ -173,6 +175,17 @@ def resume(options: argparse.Namespace) -> None:
     _keep(options, f"resume-{spec.items}", resume_markdown(resumed), asdict(resumed))
 
 
+def workers(options: argparse.Namespace) -> None:
+    """A first crawl of one instance that takes 200 ms an answer, by 1, 2 and 4 workers."""
+    spec = replace(spec_of(options), instances=1)
+    product = product_of(options)
+    settings = {**product.settings, **workers_bench.SETTINGS}
+    product = replace(product, directory=options.directory / "workers", ports=(options.port,), settings=settings)
+    measured = workers_bench.measure_workers(product, spec, options.port)
+    body = {"spec": asdict(spec), "settings": settings, "crawls": [asdict(one) for one in measured]}
+    _keep(options, "workers", workers_bench.workers_markdown(measured), body)
+
+
 def docs(options: argparse.Namespace) -> None:
     """Write the tables of docs/benchmarks.md from the newest results."""
     sys.stdout.write(write_tables(options.page, options.output))
@@ -210,6 +223,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "visits": visits,
     "real": real,
     "resume": resume,
+    "workers": workers,
     "all": everything,
     "docs": docs,
 }

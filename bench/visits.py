@@ -57,7 +57,7 @@ class Resumed:
 
 
 @contextmanager
-def _environment(product: Product) -> Iterator[Settings]:
+def product_settings(product: Product) -> Iterator[Settings]:
     """The settings as the product's own processes read them."""
     before = dict(os.environ)
     os.environ.update(product.environment)
@@ -117,7 +117,7 @@ def measure_visits(product: Product, spec: DatasetSpec) -> list[VisitCost]:
 def measure_edited(product: Product, edit: Callable[[], object]) -> list[VisitCost]:
     """Harvest by the command line, then measure passes of one process: nothing new, and after `edit`."""
     _run(product)
-    with _environment(product) as settings:
+    with product_settings(product) as settings:
         return asyncio.run(_passes(product, settings, edit))
 
 

@@ -9,10 +9,31 @@ from typing import Any
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from catalog_api import home, instances, items, pictures, sequences
+from catalog_api import (
+    changes,
+    docs_page,
+    exports,
+    health,
+    home,
+    instances,
+    items,
+    landing,
+    logos,
+    metrics,
+    openapi,
+    pictures,
+    ping,
+    queryables,
+    sequences,
+    stats,
+    users,
+)
+from catalog_api.edge import Edge
 from catalog_api.endpoint import Endpoint, deliver
+from catalog_api.metrics import telling
 from catalog_api.responses import error_answer
-from catalog_api.state import open_catalog
+from catalog_api.state import ALONE, Place, open_catalog
+from catalog_api.tally import Tally
 from federation.settings import Settings
 
 
@@ -25,39 +46,59 @@ def routes() -> list[BaseRoute]:
         Route("/api/pictures/{picture}", picture),
         Route("/api/pictures/{picture}/{size}.jpg", Endpoint(GET=pictures.get_file)),
         Route("/api/collections/{sequence}/items", Endpoint(GET=sequences.get_items)),
+        Route("/api/collections/{sequence}/queryables", Endpoint(GET=queryables.get_collection_queryables)),
         Route("/api/collections/{sequence}/thumb.jpg", Endpoint(GET=pictures.get_thumbnail)),
+        Route("/api/queryables", Endpoint(GET=queryables.get_queryables)),
+        Route("/api/collections/queryables", Endpoint(GET=queryables.get_collections_queryables)),
         Route("/api/collections/{sequence}", Endpoint(GET=sequences.get_sequence)),
         Route("/api/collections", Endpoint(GET=sequences.get_sequences)),
-        Route("/api/live", Endpoint(GET=instances.get_live)),
+        Route("/api/changes", Endpoint(GET=changes.get_changes)),
+        Route("/api/exports", Endpoint(GET=exports.get_manifest)),
+        Route("/api/exports/{file}", Endpoint(GET=exports.get_export)),
+        Route("/api/live", Endpoint(GET=health.get_live)),
+        Route("/api/ready", Endpoint(GET=health.get_ready)),
+        Route("/metrics", Endpoint(GET=metrics.get_metrics)),
+        Route("/api/users", Endpoint(GET=users.get_users)),
+        Route("/api/users/search", Endpoint(GET=users.search_users)),
+        Route("/api/users/{user}", Endpoint(GET=users.get_user)),
+        Route("/api/users/{user}/collection", Endpoint(GET=users.get_user_collection)),
+        Route("/api/users/{user}/catalog", Endpoint(GET=users.get_user_catalog)),
         Route("/api/instances", Endpoint(GET=instances.get_instances)),
         Route("/api/instances/{name}", Endpoint(GET=instances.get_instance)),
-        Route("/api/conformance", Endpoint(GET=instances.get_conformance)),
-        Route("/api/configuration", Endpoint(GET=instances.get_configuration)),
-        Route("/api", Endpoint(GET=instances.get_landing)),
+        Route("/api/instances/{name}/logo", Endpoint(GET=logos.get_logo)),
+        Route("/api/instances/{name}/ping", Endpoint(POST=ping.post_ping)),
+        Route("/api/stats", Endpoint(GET=stats.get_stats)),
+        Route("/api/docs/specs.json", Endpoint(GET=openapi.get_document)),
+        Route("/api/docs/swagger", Endpoint(GET=docs_page.get_page)),
+        Route("/openapi.json", Endpoint(GET=openapi.get_document)),
+        Route("/api/conformance", Endpoint(GET=landing.get_conformance)),
+        Route("/api/configuration", Endpoint(GET=landing.get_configuration)),
+        Route("/api", Endpoint(GET=landing.get_landing)),
         Route("/", Endpoint(GET=home.get_home)),
     ]
 
 
-def build_app(settings: Settings, dsn: str) -> ASGIApp:
+def build_app(settings: Settings, dsn: str, place: Place = ALONE) -> ASGIApp:
     """The application for one worker. `dsn` is where the index is read; it need not answer yet."""
+    tally = Tally(slot=place.slot, folder=place.folder)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
-        async with open_catalog(settings, dsn) as catalog:
+        async with open_catalog(settings, dsn, place, tally) as catalog, telling(catalog):
             yield {"catalog": catalog}
 
-    router = Router(routes(), redirect_slashes=False, default=_nothing_here, lifespan=lifespan)
+    named = [_named(route) for route in routes()]
+    router = Router(named, redirect_slashes=False, default=_nothing_here, lifespan=lifespan)
+    return Edge.of(router, settings, tally)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            path = scope["path"]
-            if path.endswith("/") and path != "/":
-                scope["path"] = path.rstrip("/") or "/"
-        await router(scope, receive, send)
 
-    return app
+def _named(route: BaseRoute) -> BaseRoute:
+    if isinstance(route, Route) and isinstance(route.endpoint, Endpoint):
+        return Route(route.path, route.endpoint.at(route.path))
+    return route
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await deliver(error_answer(404, f"there is nothing at {scope['path'][:200]!r}"), scope, send)
+        answer = error_answer(404, f"there is nothing at {scope['path'][:200]!r}")
+        await deliver(answer, scope, receive, send)

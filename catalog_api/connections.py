@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from catalog_api.responses import BadRequest
 from federation.database import Role, Row, connect, explained
 from federation.errors import DatabaseUnavailable, QueryTooLong, StaleLeaves
 from federation.settings import Settings
@@ -32,6 +33,8 @@ class Connections:
     settings: Settings
     _idle: list[asyncpg.Connection] = field(default_factory=list)
     _free: asyncio.Semaphore = field(init=False)
+    _in_use: int = 0
+    _waiting: int = 0
 
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.settings.pool_size)
@@ -76,15 +79,31 @@ class Connections:
         while self._idle:
             await self._idle.pop().close(timeout=2)
 
+    def gauges(self) -> dict[str, float]:
+        """How busy they are at this moment."""
+        return {
+            "pool_size": self.settings.pool_size,
+            "pool_connections_in_use": self._in_use,
+            "pool_connections_idle": len(self._idle),
+            "pool_requests_waiting": self._waiting,
+        }
+
     async def _wait(self) -> None:
         if not self._free.locked():
             await self._free.acquire()
-            return
+        else:
+            await self._queue()
+        self._in_use += 1
+
+    async def _queue(self) -> None:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self.settings.statement_timeout_s + _PATIENCE_S):
                 await self._free.acquire()
         except TimeoutError as error:
             raise DatabaseUnavailable("every connection of this worker is in use") from error
+        finally:
+            self._waiting -= 1
 
     async def _take(self) -> asyncpg.Connection:
         while self._idle:
@@ -99,6 +118,7 @@ class Connections:
                 connection.terminate()
             else:
                 self._idle.append(connection)
+        self._in_use -= 1
         self._free.release()
 
 
@@ -108,6 +128,9 @@ async def explain(error: Exception) -> None:
         raise QueryTooLong("the request asks for too much: ask for a smaller place or fewer results") from error
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _LEAVES_CHANGED:
         raise StaleLeaves(str(error)) from error
+    if isinstance(error, asyncpg.DataError):
+        # the net below the checks of each parameter: a value that the database cannot hold is never its own fault
+        raise BadRequest("request", "", f"has a value the index cannot compare: {error}") from error
     if isinstance(error, TimeoutError):
         raise DatabaseUnavailable("the database does not answer in time") from error
     async with explained("asking the index"):

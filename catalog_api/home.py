@@ -9,11 +9,12 @@ from string import Template
 
 from starlette.requests import Request
 
+from catalog_api.figures import NOTHING
 from catalog_api.items import catalog_of
 from catalog_api.params import ALWAYS
 from catalog_api.registry import web_root
 from catalog_api.responses import HTML, Answer
-from catalog_api.walks import newest
+from catalog_api.walking import newest
 from federation.database import Row
 from federation.queries import query
 
@@ -25,6 +26,7 @@ async def get_home(request: Request) -> Answer:
     catalog = catalog_of(request)
     totals = await catalog.totals()
     rows = await catalog.index.fetch(query("catalog_instances"), None)
+    held = await catalog.figures.held.get()
     latest = await newest(catalog.index, ALWAYS, None, _LATEST)
     page = _template().substitute(
         title=escape(catalog.settings.catalog_title),
@@ -33,7 +35,8 @@ async def get_home(request: Request) -> Answer:
         sequences=f"{totals['sequences']:,}",
         instances=f"{totals['instances']:,}",
         latest="".join(map(_thumbnail, latest)) or "<p>None yet.</p>",
-        rows="".join(map(_instance, rows)) or "<tr><td>None is registered yet.</td></tr>",
+        rows="".join(_instance(row, held.get(row["n"], NOTHING).pictures) for row in rows)
+        or "<tr><td>None is registered yet.</td></tr>",
     )
     return Answer(body=page.encode(), media_type=HTML)
 
@@ -51,6 +54,6 @@ def _thumbnail(row: Row) -> str:
     )
 
 
-def _instance(row: Row) -> str:
+def _instance(row: Row, pictures: int) -> str:
     name, address = escape(row["name"]), escape(web_root(row["url"]), quote=True)
-    return f'<tr><td><a href="{address}">{name}</a></td><td>{row["pictures"]:,} pictures</td></tr>'
+    return f'<tr><td><a href="{address}">{name}</a></td><td>{pictures:,} pictures</td></tr>'

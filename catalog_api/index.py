@@ -42,6 +42,11 @@ class Index:
     source: Source
     _known: LeafSet | None = field(default=None)
 
+    @property
+    def known(self) -> LeafSet | None:
+        """The set as it was read last."""
+        return self._known
+
     async def fetch(self, statement: str, *arguments: object) -> list[Row]:
         """Rows of a statement that names no leaves."""
         return await self.source.fetch(statement, *arguments)

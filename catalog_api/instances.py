@@ -1,128 +1,108 @@
-"""Endpoints about the federation and the catalog itself: instances, landing page, conformance, settings, liveness."""
+"""Endpoints of instances: who is in the federation, what is held of each, how it is, and its logo."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from starlette.requests import Request
 
-from catalog_api.items import catalog_of, host_of
+from catalog_api.figures import NOTHING, Freshness, Held
+from catalog_api.items import catalog_of
 from catalog_api.registry import web_root
 from catalog_api.responses import Answer, NotFound, json_answer
-from catalog_api.stac import CONFORMS_TO
+from catalog_api.state import Catalog
+from federation.capabilities import Capabilities
 from federation.database import Row
 from federation.queries import query
-
-_SHORT_CACHE = b"public, max-age=60"
 
 
 async def get_instances(request: Request) -> Answer:
     """GET /api/instances."""
-    rows = await catalog_of(request).index.fetch(query("catalog_instances"), None)
-    return json_answer({"instances": [_instance(row) for row in rows]})
+    catalog = catalog_of(request)
+    rows = await catalog.index.fetch(query("catalog_instances"), None)
+    return json_answer({"instances": await _described(catalog, rows)})
 
 
 async def get_instance(request: Request) -> Answer:
     """GET /api/instances/{name}: by name, or by the stable id."""
-    name = request.path_params["name"]
-    rows = [] if "\x00" in name else await catalog_of(request).index.fetch(query("catalog_instances"), name)
+    catalog = catalog_of(request)
+    row = await find_instance(catalog, request.path_params["name"])
+    return json_answer((await _described(catalog, [row]))[0])
+
+
+async def find_instance(catalog: Catalog, name: str) -> Row:
+    """The row of an instance; NotFound when there is none of that name or id. A name goes before an id."""
+    rows = [] if "\x00" in name else await catalog.index.fetch(query("catalog_instances"), name)
     if not rows:
         raise NotFound(f"there is no instance {name[:60]!r}")
-    return json_answer(_instance(next((row for row in rows if row["name"] == name), rows[0])))
+    return next((row for row in rows if row["name"] == name), rows[0])
 
 
-def _instance(row: Row) -> dict[str, object]:
+async def _described(catalog: Catalog, rows: list[Row]) -> list[dict[str, object]]:
+    held, freshness = await catalog.figures.held.get(), await catalog.figures.freshness.get()
+    return [describe(row, held.get(row["n"], NOTHING), freshness.get(row["n"])) for row in rows]
+
+
+def describe(row: Row, held: Held, freshness: Freshness | None) -> dict[str, object]:
+    """An instance as answers show it."""
+    # the misspelt key is the one today's clients read
     last = _text(row["last_success_at"])
+    stale = why_stale(row)
     return {
         "id": row["id"],
         "name": row["name"],
         "url": web_root(row["url"]),
         "state": row["state"],
+        "state_reason": row["state_reason"] or None,
         "version": row["version"] or None,
         "configuration": orjson.loads(row["configuration"]),
+        "capabilities": Capabilities.read(orjson.loads(row["capabilities"])).words() or None,
         "registered_at": _text(row["registered_at"]),
-        # the misspelt key is the one today's clients read
         "last_succesful_harvest": last,
         "last_successful_harvest": last,
         "last_attempt": _text(row["last_attempt_at"]),
         "last_change": _text(row["last_change_at"]),
+        "next_visit": _text(row["next_visit_at"]) if row["state"] == "enabled" else None,
+        "lag_s": _lag_s(row),
         "failures": row["failures"],
         "last_error": row["last_error"] or None,
-        "nb_sequences": row["sequences"],
-        "nb_pictures": row["pictures"],
-        "extent": {"temporal": {"interval": [[_text(row["datetime_min"]), _text(row["datetime_max"])]]}},
+        "stale": stale is not None,
+        "stale_reason": stale,
+        "freshness": _freshness(freshness),
+        "nb_sequences": held.sequences,
+        "nb_pictures": held.pictures,
+        "licenses": sorted(held.licenses),
+        "extent": {"temporal": {"interval": [[_text(held.first), _text(held.last)]]}},
     }
+
+
+def why_stale(row: Row) -> str | None:
+    """Why what is held may be older than what the instance shows; None when nothing speaks for it."""
+    if row["state"] != "enabled":
+        return {
+            "braked": "harvest is stopped: it seems to have lost many pictures at once",
+            "paused": "harvest is paused",
+        }.get(str(row["state"]), "it is not harvested")
+    if row["cut_off"]:
+        return "it does not answer: it is not asked for a while"
+    if row["failures"]:
+        return "its last visit failed"
+    return None if row["last_success_at"] else "it has not been visited yet"
+
+
+def _lag_s(row: Row) -> int | None:
+    if row["last_success_at"] is None:
+        return None
+    lag: timedelta = row["at"] - row["last_success_at"]
+    return max(0, int(lag.total_seconds()))
+
+
+def _freshness(freshness: Freshness | None) -> dict[str, int] | None:
+    if freshness is None:
+        return None
+    return {"changes": freshness.changes, "median_s": freshness.median_s, "p95_s": freshness.p95_s}
 
 
 def _text(when: datetime | None) -> str | None:
     return None if when is None else when.isoformat()
-
-
-async def get_landing(request: Request) -> Answer:
-    """GET /api."""
-    catalog = catalog_of(request)
-    totals = await catalog.totals()
-    base = catalog.writer(host_of(request)).base
-    bbox = totals["bbox"] if totals["bbox"] and totals["bbox"][0] is not None else [-180.0, -90.0, 180.0, 90.0]
-    return json_answer(
-        {
-            "type": "Catalog",
-            "stac_version": "1.0.0",
-            "stac_extensions": [],
-            "id": "panofed",
-            "title": catalog.settings.catalog_title,
-            "description": catalog.settings.catalog_description,
-            "conformsTo": CONFORMS_TO,
-            "extent": {
-                "spatial": {"bbox": [bbox]},
-                "temporal": {"interval": [[_text(totals["datetime_min"]), _text(totals["datetime_max"])]]},
-            },
-            "nb_pictures": totals["pictures"],
-            "nb_sequences": totals["sequences"],
-            "links": _landing_links(base, catalog.settings.catalog_title),
-        }
-    )
-
-
-def _landing_links(base: str, title: str) -> list[dict[str, str]]:
-    json, geojson, jpeg = "application/json", "application/geo+json", "image/jpeg"
-    return [
-        {"rel": "self", "type": json, "href": f"{base}/"},
-        {"rel": "root", "type": json, "href": f"{base}/", "title": title},
-        {"rel": "conformance", "type": json, "href": f"{base}/conformance"},
-        {"rel": "data", "type": json, "href": f"{base}/collections"},
-        {"rel": "search", "type": geojson, "href": f"{base}/search", "method": "GET"},
-        {"rel": "search", "type": geojson, "href": f"{base}/search", "method": "POST"},
-        {"rel": "collection-preview", "type": jpeg, "href": f"{base}/collections/{{id}}/thumb.jpg"},
-        {"rel": "item-preview", "type": jpeg, "href": f"{base}/pictures/{{id}}/thumb.jpg"},
-    ]
-
-
-async def get_conformance(request: Request) -> Answer:
-    """GET /api/conformance."""
-    return json_answer({"conformsTo": CONFORMS_TO}, cache=_SHORT_CACHE)
-
-
-async def get_live(request: Request) -> Answer:
-    """GET /api/live: 200 when the database answers."""
-    await catalog_of(request).index.fetch(query("catalog_alive"))
-    return json_answer({"status": "ok"}, cache=b"no-store")
-
-
-async def get_configuration(request: Request) -> Answer:
-    """GET /api/configuration, in the shape of an instance's."""
-    settings = catalog_of(request).settings
-    return json_answer(
-        {
-            "name": _label(settings.catalog_title),
-            "description": _label(settings.catalog_description),
-            "auth": {"enabled": False},
-            "license": {},
-        },
-        cache=_SHORT_CACHE,
-    )
-
-
-def _label(text: str) -> dict[str, object]:
-    return {"label": text, "langs": {"en": text}}

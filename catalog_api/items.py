@@ -9,11 +9,15 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from catalog_api.counting import count_matches
+from catalog_api.fields import read_fields
 from catalog_api.index import Index
-from catalog_api.pages import Link, answer_page
-from catalog_api.params import merged, search_params
+from catalog_api.pages import Link, answer_form, answer_page
+from catalog_api.params import merged
 from catalog_api.responses import Answer, BodyTooLarge
+from catalog_api.rows import form_of, read_format
 from catalog_api.search import Page, search
+from catalog_api.search_params import search_params
 from catalog_api.state import Catalog
 
 _GEOJSON_TYPE = "application/geo+json"
@@ -26,7 +30,10 @@ def catalog_of(request: Request) -> Catalog:
 
 
 def host_of(request: Request) -> str:
-    """The Host header, which only counts when it is a loopback address."""
+    """The address a trusted proxy was asked for, or the Host header, which only counts when it is allowed."""
+    base: str | None = request.scope.get("base_address")
+    if base is not None:
+        return base
     for name, value in request.scope["headers"]:
         if name == b"host":
             return str(value.decode("latin-1"))
@@ -59,18 +66,30 @@ async def post_search(request: Request) -> Answer:
 
 async def _search(request: Request, asked: Mapping[str, Any], next_link: Any) -> Answer:
     catalog = catalog_of(request)
-    params = search_params(asked, catalog.settings)
+    form, settings = read_format(asked.get("format")), catalog.settings
+    if form is not None:
+        # rows are small and streamed: they may be many more than items
+        settings = settings.model_copy(
+            update={"search_limit_max": settings.export_rows_max, "search_limit_default": settings.export_rows_max}
+        )
+    params, fields = search_params(asked, settings), read_fields(asked.get("fields"))
     writer = catalog.writer(host_of(request))
     href = f"{writer.base}/search"
 
+    whole = await count_matches(catalog.index, settings, params) if params.count else None
+
     async def ask(index: Index, limit: int, token: str | None) -> Page:
-        return await search(index, catalog.settings, replace(params, limit=limit, token=token))
+        page = await search(index, catalog.settings, replace(params, limit=limit, token=token))
+        return page if whole is None else replace(page, matched=whole)
 
     def links(page: Page) -> list[Link]:
         here: Link = {"rel": "self", "type": _GEOJSON_TYPE, "href": href}
         return [here] if page.token is None else [here, next_link(href, page.token)]
 
-    return await answer_page(catalog, writer, ask, links, params.limit, params.token)
+    if form is not None:
+        rows, slots = form_of(form, catalog, links), catalog.row_answers
+        return await answer_form(catalog, rows, ask, params.limit, params.token, slots=slots)
+    return await answer_page(catalog, writer, ask, links, params.limit, params.token, fields=fields)
 
 
 async def read_body(request: Request, most: int) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from catalog_api.index import Index
 from catalog_api.params import ALWAYS, Interval
 from catalog_api.places import FAR_M, Place
+from catalog_api.predicates import Predicate, spliced
 from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
@@ -30,6 +31,7 @@ class Filters:
 
     interval: Interval
     sequences: tuple[int, ...] | None = None
+    predicate: Predicate | None = None
 
 
 NO_FILTERS = Filters(interval=ALWAYS)
@@ -92,7 +94,7 @@ async def _nearest(
     if bound_m is None or bound_m > FAR_M:
         bound_m = await _bound_m(index, leaves, place, filters, wanted)
     boxes = place.within(bound_m) if bound_m is not None else list(place.box.parts())
-    return await _within(index, leaves, place, filters, after, boxes, take)
+    return await read_within(index, leaves, place, filters, after, boxes, take)
 
 
 def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
@@ -129,9 +131,10 @@ async def _seen(
     wanted: int,
 ) -> list[Row]:
     box = place.box
+    statement, more = spliced("catalog_nearest_seen", filters.predicate, walks=True)
     return await index.read(
         leaves,
-        query("catalog_nearest_seen"),
+        statement,
         cells,
         box.west,
         box.south,
@@ -146,12 +149,14 @@ async def _seen(
         filters.interval.end,
         filters.sequences,
         place.ewkb,
+        *more,
     )
 
 
 async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters, wanted: int) -> float | None:
     """A distance within which there are at least `wanted`; None when the whole place has fewer."""
     distances: list[float] = []
+    statement, more = spliced("catalog_nearest_reach", filters.predicate, walks=True)
     for part in place.box.parts():
         longitude, latitude = place.centre
         if place.box.crosses:
@@ -160,7 +165,7 @@ async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters
             longitude += 360 * round((middle - longitude) / 360)
         rows = await index.read(
             leaves,
-            query("catalog_nearest_reach"),
+            statement,
             leaves.covering(part),
             part.west,
             part.south,
@@ -173,18 +178,21 @@ async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters
             filters.interval.end,
             filters.sequences,
             place.ewkb,
+            *more,
         )
         distances.extend(row["distance"] for row in rows)
     return sorted(distances)[wanted - 1] if len(distances) >= wanted else None
 
 
-async def _within(
+async def read_within(
     index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, boxes: list[Box], take: int
 ) -> list[Row]:
+    """The next `take` by nearness in these boxes, which hold all that can be among them."""
     cells = sorted({cell for box in boxes for cell in leaves.covering(box)})
+    statement, more = spliced("catalog_nearest_within", filters.predicate)
     return await index.read(
         leaves,
-        query("catalog_nearest_within"),
+        statement,
         cells,
         [box.west for box in boxes],
         [box.south for box in boxes],
@@ -198,6 +206,7 @@ async def _within(
         filters.interval.end,
         filters.sequences,
         place.ewkb,
+        *more,
     )
 
 
@@ -207,9 +216,10 @@ async def _others(
     """What is not among the nearest, by sequence, rank and id."""
     parts = place.box.parts()
     first, second = parts[0], parts[1] if len(parts) > 1 else None
+    statement, more = spliced("catalog_after_nearest", filters.predicate)
     rows = await index.read(
         leaves,
-        query("catalog_after_nearest"),
+        statement,
         leaves.covering(place.box),
         first.west,
         first.south,
@@ -228,6 +238,7 @@ async def _others(
         second and second.east,
         filters.sequences,
         place.ewkb,
+        *more,
     )
     return [(row, _after(row, after)) for row in rows]
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import orjson
 from starlette.requests import Request
 
+from catalog_api.fields import read_fields
 from catalog_api.index import Index
 from catalog_api.items import catalog_of, host_of
 from catalog_api.params import ALWAYS, as_uuid
@@ -17,6 +18,7 @@ from catalog_api.sequences import sequence_id
 from catalog_api.stac import alternate
 from catalog_api.state import Catalog
 from catalog_api.walks import RANK_MIN, RankPosition, read_sequence
+from federation.assets import asset_href
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
@@ -32,13 +34,15 @@ async def get_picture(request: Request) -> Answer:
     an instance moves a picture.
     """
     catalog = catalog_of(request)
+    fields = read_fields(request.query_params.get("fields"))
     row = await _picture_row(catalog, request.path_params["picture"])
     await catalog.registry.prepare([row])
     writer = catalog.writer(host_of(request))
     more = [writer.related(each) for each in await related_to(catalog.index, row)]
     if row["copies"]:
         more.extend(await _alternates(catalog, str(row["id"]), row["copies"]))
-    return Answer(body=writer.item(row, str(row["sequence"]), more=more), media_type=GEOJSON)
+    item = writer.item(row, str(row["sequence"]), more=more)
+    return Answer(body=item if fields is None else fields.take(item), media_type=GEOJSON)
 
 
 async def _picture_row(catalog: Catalog, text: str) -> Row:
@@ -93,8 +97,8 @@ def redirect(catalog: Catalog, row: Row, sequence: str, size: str) -> Answer:
     """To the asset of the origin; NotFound when it names none, or a host nobody confirmed for it."""
     instance = catalog.registry.instances[row["instance"]]
     document = orjson.loads(catalog.registry.picture_text(row, sequence)[0])
-    href = (document.get("assets") or {}).get(size, {}).get("href")
-    if not isinstance(href, str) or not is_confirmed(href, instance):
+    href = asset_href(document.get("assets"), size)
+    if href is None or not is_confirmed(href, instance):
         raise NotFound(f"picture {row['id']} has no {size} file at an address known for instance {instance.name}")
     # what a header can carry: the rest of an address is percent-encoded by those who write it properly
     location = href.encode("ascii", "ignore")

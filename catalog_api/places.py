@@ -53,6 +53,12 @@ class Place:
         return plane_deg < reach_deg and abs(longitude) + plane_deg < 180
 
 
+def ewkb_of_box(box: Box) -> bytes:
+    """A box as a geometry for PostGIS: two of them where it crosses the antimeridian."""
+    shapes = shapely.MultiPolygon([shapely.box(each.west, each.south, each.east, each.north) for each in box.parts()])
+    return bytes(shapely.to_wkb(shapely.set_srid(shapes, 4326), include_srid=True))
+
+
 def place_of_box(box: Box) -> Place:
     """A bbox as a place."""
     return Place(box=box, centre=box.centre())

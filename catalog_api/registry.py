@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -39,11 +40,15 @@ class Registry:
 
     async def prepare(self, rows: list[Row]) -> None:
         """Make sure that the instances and dictionaries of these rows are here."""
-        if time.monotonic() - self._read_at > _FRESH_S or any(row["instance"] not in self.instances for row in rows):
-            await self._read_instances()
+        await self.know(row["instance"] for row in rows)
         for row in rows:
             if not self.unpacker.knows(row["dictionary"]):
                 await self._learn(row["dictionary"])
+
+    async def know(self, numbers: Iterable[int]) -> None:
+        """Make sure that these instances are here."""
+        if time.monotonic() - self._read_at > _FRESH_S or any(number not in self.instances for number in numbers):
+            await self._read_instances()
 
     def picture_text(self, row: Row, sequence: str) -> tuple[bytes, bytes]:
         """The item as harvested, without the links that are rebuilt, and its other links."""

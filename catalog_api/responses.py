@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from typing import Any
 
 import orjson
 import xxhash
-import zstandard
 
+from catalog_api.codings import COMPRESS_FROM_BYTES, preferred
 from federation.errors import DatabaseError, PanofedError, QueryTooLong
 
 logger = logging.getLogger(__name__)
@@ -20,8 +19,6 @@ JSON = b"application/json"
 GEOJSON = b"application/geo+json"
 HTML = b"text/html; charset=utf-8"
 
-#: Below this, compressing costs more than it saves.
-_COMPRESS_FROM_BYTES = 1_024
 _RETRY_AFTER_S = b"5"
 #: Answers may be kept, but are asked for again each time: a hidden picture goes with the harvest that learnt of it.
 _REVALIDATE = b"public, max-age=0, must-revalidate"
@@ -31,7 +28,10 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _CORS: list[tuple[bytes, bytes]] = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Content-Length, Location, Retry-After, Link"),
+    (
+        b"access-control-expose-headers",
+        b"ETag, Content-Length, Location, Retry-After, Link, X-Request-Id, RateLimit, RateLimit-Policy",
+    ),
 ]
 PREFLIGHT: list[tuple[bytes, bytes]] = [
     (b"access-control-allow-headers", b"*, Authorization, Content-Type, If-None-Match, Range"),
@@ -62,7 +62,11 @@ class BodyTooLarge(PanofedError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What an endpoint returns. `chunks`, where given, is sent after `body` as it comes."""
+    """What an endpoint returns. `chunks`, where given, is sent instead of `body` as it comes.
+
+    `validator` is the ETag of such a stream, whose bytes are not known beforehand; other answers get theirs from the
+    body.
+    """
 
     body: bytes = b""
     status: int = 200
@@ -70,6 +74,9 @@ class Answer:
     cache: bytes = _REVALIDATE
     headers: Headers = ()
     chunks: AsyncIterator[bytes] | None = None
+    validator: bytes = b""
+    #: never compressed on its way: events must not wait for more, ranges are of the file as it is
+    plain: bool = False
 
 
 def json_answer(value: object, *, status: int = 200, media_type: bytes = JSON, cache: bytes = _REVALIDATE) -> Answer:
@@ -91,6 +98,8 @@ def explain(error: Exception) -> Answer:
         return error_answer(404, str(error))
     if isinstance(error, BodyTooLarge):
         return error_answer(413, str(error))
+    if isinstance(error, RecursionError):
+        return error_answer(400, "the request is nested too deeply")
     if isinstance(error, TooBusy | DatabaseError):
         if not isinstance(error, TooBusy | QueryTooLong):
             logger.warning("the index does not answer: %s", error, extra={"action": "answer"})
@@ -99,25 +108,26 @@ def explain(error: Exception) -> Answer:
     return error_answer(500, "an error of this catalog: it has been logged")
 
 
-def head_of(answer: Answer, request_headers: Headers) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """(status, headers, body) as they go out, after If-None-Match and Accept-Encoding."""
+def head_of(answer: Answer, request_headers: Headers) -> tuple[int, list[tuple[bytes, bytes]], bytes | None]:
+    """(status, headers, coding of the body) as they go out, after If-None-Match and Accept-Encoding.
+
+    A 304 has no body whatever the coding; the length is not known before the body is compressed.
+    """
     headers = [(b"content-type", answer.media_type), (b"cache-control", answer.cache), *_CORS, *answer.headers]
     accepted, known = _wishes(request_headers)
-    if answer.status == 200 and answer.chunks is None and answer.body:
-        etag = b'W/"%x"' % xxhash.xxh3_64_intdigest(answer.body)
-        headers.append((b"etag", etag))
+    streamed = answer.chunks is not None
+    if answer.status == 200 and (answer.body or streamed):
         headers.append((b"vary", b"Accept-Encoding"))
-        if known is not None and _knows(known, etag):
-            return 304, headers, b""
-    body = answer.body
-    if answer.chunks is None and len(body) >= _COMPRESS_FROM_BYTES and accepted:
-        coding = preferred(accepted)
-        if coding is not None:
-            body = compress(body, coding)
-            headers.append((b"content-encoding", coding))
-    if answer.chunks is None:
-        headers.append((b"content-length", b"%d" % len(body)))
-    return answer.status, headers, body
+        etag = answer.validator if streamed else b'W/"%x"' % xxhash.xxh3_64_intdigest(answer.body)
+        if etag:
+            headers.append((b"etag", etag))
+        if etag and known is not None and _knows(known, etag):
+            return 304, headers, None
+    worthwhile = not answer.plain and (streamed or len(answer.body) >= COMPRESS_FROM_BYTES)
+    coding = preferred(accepted) if accepted and worthwhile else None
+    if coding is not None:
+        headers.append((b"content-encoding", coding))
+    return answer.status, headers, coding
 
 
 def _wishes(headers: Headers) -> tuple[bytes, bytes | None]:
@@ -139,41 +149,3 @@ def _knows(known: bytes, etag: bytes) -> bool:
     if known.strip() == b"*":
         return True
     return any(tag.strip().removeprefix(b"W/") == etag[2:] for tag in known.split(b","))
-
-
-def preferred(accepted: bytes) -> bytes | None:
-    """The coding to use: what the client weighs most; between equals zstd, then br, then gzip.
-
-    >>> preferred(b"gzip, deflate, br, zstd"), preferred(b"gzip;q=1.0, zstd;q=0"), preferred(b"identity")
-    (b'zstd', b'gzip', None)
-    """
-    if accepted == b"gzip":
-        return b"gzip"
-    weights: dict[bytes, float] = {}
-    for part in accepted.lower().split(b","):
-        name, _, parameter = part.partition(b";")
-        weights[name.strip()] = _weight(parameter)
-    everything = weights.get(b"*", 0.0)
-    best = max(_CODINGS, key=lambda coding: weights.get(coding, everything))
-    return best if weights.get(best, everything) > 0 else None
-
-
-def _weight(parameter: bytes) -> float:
-    key, _, value = parameter.strip().partition(b"=")
-    if key != b"q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
-
-
-_CODINGS = (b"zstd", b"gzip")
-_zstd = zstandard.ZstdCompressor(level=1)
-
-
-def compress(body: bytes, coding: bytes) -> bytes:
-    """The body in one of the codings offered; the cheapest level, since pages are made for one reader."""
-    if coding == b"zstd":
-        return _zstd.compress(body)
-    return gzip.compress(body, compresslevel=1, mtime=0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import orjson
 from starlette.requests import Request
 
+from catalog_api.fields import read_fields
 from catalog_api.index import Index
 from catalog_api.items import catalog_of, host_of
-from catalog_api.nearness import ZERO_ID
+from catalog_api.listing import ListPage, list_params, list_sequences
 from catalog_api.pages import Link, answer_page
 from catalog_api.params import (
     Interval,
@@ -23,21 +23,18 @@ from catalog_api.params import (
     read_rank,
     read_token,
 )
+from catalog_api.places import ewkb_of_box
 from catalog_api.responses import Answer, BadRequest, NotFound
-from catalog_api.search import Page, ewkb_of_box
+from catalog_api.rss import get_feed
+from catalog_api.search import Page
 from catalog_api.tokens import fingerprint, write_token
 from catalog_api.tokens import read_token as open_token
 from catalog_api.walks import RANK_MIN, RankPosition, read_sequence
-from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
 
-_LIMIT_DEFAULT = 100
-_DISTANT_PAST = datetime(1, 1, 1, tzinfo=UTC)
-_DISTANT_FUTURE = datetime(9999, 12, 31, tzinfo=UTC)
 _LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-_RANK_MAX = 2**31 - 1
 
 
 def sequence_id(request: Request) -> str:
@@ -64,99 +61,55 @@ async def _sequence_row(index: Index, identifier: str) -> Row:
     return rows[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ListParams:
-    limit: int
-    box: Box | None
-    ewkb: bytes | None
-    interval: Interval
-    newest_first: bool
-    token: str | None
-    request: str
+#: The time at which this catalog learnt of it: whoever follows us reads on from the last one.
+_ORDER = "+panofed:indexed"
 
 
 async def get_sequences(request: Request) -> Answer:
-    """GET /api/collections: by the time this catalog learnt of them, then id."""
-    catalog = catalog_of(request)
-    params = _list_params(dict(request.query_params), catalog.settings.collections_limit_max)
-    kind, position = "after", (_DISTANT_PAST, ZERO_ID)
-    if params.newest_first:
-        position = (_DISTANT_FUTURE, _LAST_ID)
-    if params.token is not None:
-        types = (datetime, uuid.UUID)
-        kind, position = open_token(params.token, params.request, after=types, before=types)
-    upwards = (kind == "after") is not params.newest_first
-    statement = query("catalog_sequences" if upwards else "catalog_sequences_before")
-    interval = params.interval
-    rows = await catalog.index.fetch(
-        statement, *position, params.limit + 1, params.ewkb, interval.start, interval.end, *_box_numbers(params.box)
-    )
-    more = len(rows) > params.limit
-    rows = rows[: params.limit]
-    if kind == "before":
-        rows.reverse()
-    await catalog.registry.prepare(rows)
+    """GET /api/collections, as JSON or as RSS."""
+    catalog, asked = catalog_of(request), dict(request.query_params)
+    form = asked.get("format") or "json"
+    if form == "rss":
+        return await get_feed(request)
+    if form != "json":
+        raise BadRequest("format", form, "is neither json nor rss")
+    params = list_params(asked, catalog.settings.collections_limit_max, order=_ORDER)
+    page = await list_sequences(catalog.index, params)
+    await catalog.registry.prepare([row for row in page.rows if not row["removed"]])
     writer = catalog.writer(host_of(request))
-    turns = _turns(rows, params, kind, more)
-    links = _list_links(f"{writer.base}/collections", dict(request.query_params), turns)
-    body = b'{"collections":[%b],"links":[%b],"numberReturned":%d}' % (
-        b",".join(map(writer.collection, rows)),
+    links = list_links(f"{writer.base}/collections", asked, page)
+    numbers: dict[str, int] = {"numberReturned": len(page.rows)}
+    if page.matched is not None:
+        numbers["numberMatched"] = page.matched
+    body = b'{"collections":[%b],"links":[%b],%b' % (
+        b",".join(tombstone(row) if row["removed"] else writer.collection(row) for row in page.rows),
         b",".join([writer.root, *map(orjson.dumps, links)]),
-        len(rows),
+        orjson.dumps(numbers)[1:],
     )
     return Answer(body=body)
 
 
-def _list_params(asked: dict[str, str], most: int) -> _ListParams:
-    box = read_box(asked.get("bbox"))
-    sortby = asked.get("sortby", "").strip() or "+panofed:indexed"
-    if sortby not in ("panofed:indexed", "+panofed:indexed", "-panofed:indexed"):
-        raise BadRequest("sortby", sortby, "only panofed:indexed, + or - before it, can be sorted by")
-    ewkb = None if box is None else ewkb_of_box(box)
-    interval = read_interval(asked.get("datetime"))
-    return _ListParams(
-        limit=read_limit(asked.get("limit"), _LIMIT_DEFAULT, most),
-        box=box,
-        ewkb=ewkb,
-        interval=interval,
-        newest_first=sortby.startswith("-"),
-        token=read_token(asked.get("token")),
-        request=fingerprint("collections", ewkb, interval, sortby.startswith("-")),
-    )
+def tombstone(row: Row) -> bytes:
+    """A sequence that was taken back, as an instance lists it."""
+    return b'{"id":"%b","geovisio:status":"deleted"}' % str(row["id"]).encode()
 
 
-def _box_numbers(box: Box | None) -> tuple[object, ...]:
-    if box is None:
-        return None, None, None, None
-    return [part.west for part in box.parts()], [part.east for part in box.parts()], box.south, box.north
-
-
-def _turns(rows: list[Row], params: _ListParams, kind: str, more: bool) -> dict[str, str]:
-    """Tokens of the pages around this one."""
-    if not rows:
-        return {}
-    turns = {}
-    first, last = ((row["indexed"].isoformat(), row["id"]) for row in (rows[0], rows[-1]))
-    if more or kind == "before":
-        turns["next"] = write_token("after", params.request, *last)
-    if (kind == "before" and more) or (kind == "after" and params.token is not None):
-        turns["prev"] = write_token("before", params.request, *first)
-    return turns
-
-
-def _list_links(href: str, asked: dict[str, str], turns: dict[str, str]) -> list[Link]:
-    kept = {name: value for name, value in asked.items() if name != "token"}
+def list_links(href: str, asked: dict[str, str], page: ListPage) -> list[Link]:
+    """Links of a list of sequences: itself, its first and last page, those before and after."""
+    kept = {name: value for name, value in asked.items() if name not in ("token", "page")}
+    kind = "application/json"
     links: list[Link] = [
-        {"rel": "parent", "type": "application/json", "href": href.removesuffix("collections")},
-        {"rel": "self", "type": "application/json", "href": _with_query(href, asked)},
-        {"rel": "first", "type": "application/json", "href": _with_query(href, kept)},
+        {"rel": "parent", "type": kind, "href": f"{href.partition('/api/')[0]}/api/"},
+        {"rel": "self", "type": kind, "href": with_query(href, asked)},
+        {"rel": "first", "type": kind, "href": with_query(href, kept)},
     ]
-    for rel, token in turns.items():
-        links.append({"rel": rel, "type": "application/json", "href": _with_query(href, kept | {"token": token})})
+    for rel, token in page.turns.items():
+        links.append({"rel": rel, "type": kind, "href": with_query(href, kept | {"token": token})})
     return links
 
 
-def _with_query(href: str, asked: dict[str, str]) -> str:
+def with_query(href: str, asked: dict[str, str]) -> str:
+    """An address with parameters."""
     return f"{href}?{urlencode(asked)}" if asked else href
 
 
@@ -185,7 +138,10 @@ async def get_items(request: Request) -> Answer:
     def links(page: Page) -> list[Link]:
         return _items_links(href, asked, page, bound, first=params.token is None and params.after_rank is None)
 
-    return await answer_page(catalog, writer, ask, links, params.limit, params.token)
+    return await answer_page(
+        catalog, writer, ask, links, params.limit, params.token,
+        fields=read_fields(asked.get("fields")),
+    )  # fmt: skip
 
 
 def _items_params(asked: dict[str, str], most: int) -> _ItemsParams:
@@ -251,13 +207,13 @@ def _items_links(href: str, asked: dict[str, str], page: Page, bound: str, *, fi
     links: list[Link] = [
         {"rel": "parent", "type": "application/json", "href": href.removesuffix("/items")},
         {"rel": "collection", "type": "application/json", "href": href.removesuffix("/items")},
-        {"rel": "self", "type": kind, "href": _with_query(href, asked)},
-        {"rel": "first", "type": kind, "href": _with_query(href, kept)},
+        {"rel": "self", "type": kind, "href": with_query(href, asked)},
+        {"rel": "first", "type": kind, "href": with_query(href, kept)},
     ]
     if page.token is not None:
-        links.append({"rel": "next", "type": kind, "href": _with_query(href, kept | {"token": page.token})})
+        links.append({"rel": "next", "type": kind, "href": with_query(href, kept | {"token": page.token})})
     if not first and page.pictures:
         row = page.pictures[0][0]
         token = write_token("before", bound, row["rank"], row["id"])
-        links.append({"rel": "prev", "type": kind, "href": _with_query(href, kept | {"token": token})})
+        links.append({"rel": "prev", "type": kind, "href": with_query(href, kept | {"token": token})})
     return links

@@ -14,15 +14,6 @@ from catalog_api.registry import Instance, Registry
 from federation.database import Row
 from federation.payload import Known, restore
 
-CONFORMS_TO = [
-    "https://api.stacspec.org/v1.0.0/core",
-    "https://api.stacspec.org/v1.0.0/collections",
-    "https://api.stacspec.org/v1.0.0/ogcapi-features",
-    "https://api.stacspec.org/v1.0.0/item-search",
-    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
-    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
-]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:

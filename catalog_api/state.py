@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import asyncpg
+import xxhash
 
 from catalog_api.connections import Connections, explain
+from catalog_api.feed import Latest
+from catalog_api.figures import Figures, Kept
+from catalog_api.forwarded import BaseAddress, Proxies
 from catalog_api.index import Index
+from catalog_api.operators import Operators
 from catalog_api.registry import Registry
 from catalog_api.stac import Writer
+from catalog_api.tally import Tally
+from catalog_api.watched import Stored, watch
 from federation.database import Row
 from federation.payload import Unpacker
 from federation.queries import query
 from federation.settings import Settings
 
-_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 _TOTALS_FRESH_S = 5.0
-#: A slow reader of a large answer may take this long between two chunks.
-_SLOW_READER = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+#: The database waits for a slow reader a little longer than the connection to it is kept.
+_SLOW_READER = "SET LOCAL idle_in_transaction_session_timeout = {ms}"
+_SLOW_READER_MARGIN_S = 5.0
+#: The supervisor makes this file when it is told to stop: workers answer on, and say that they are no longer ready.
+_STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which of the workers this is, and the folder they share; None for one without a supervisor."""
+
+    slot: int = 0
+    folder: Path | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the catalog is about to stop."""
+        return self.folder is not None and (self.folder / _STOPPING).exists()
+
+    def stop_soon(self) -> None:
+        """Tell all workers so."""
+        if self.folder is not None:
+            (self.folder / _STOPPING).touch()
+
+
+ALONE = Place()
 
 
 @dataclass(slots=True)
@@ -55,19 +85,40 @@ class Catalog:
     index: Index
     registry: Registry
     large_answers: asyncio.Semaphore
+    #: answers as rows, which may go on for long
+    row_answers: asyncio.Semaphore
+    #: clients that wait for changes
+    waiting: asyncio.Semaphore
+    proxies: Proxies
+    tally: Tally = field(default_factory=Tally)
+    place: Place = ALONE
+    latest_change: Latest = field(default_factory=Latest)
+    figures: Figures = field(init=False)
+    watched: Kept[Stored] = field(init=False)
+    operators: Operators = field(init=False)
     _writers: dict[str, Writer] = field(default_factory=dict)
     _totals: Row | None = None
     _totals_at: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.figures = Figures(self.index, self.settings)
+        self.watched = watch(self.index)
+        # what is read may be a replica: changes go to the primary server
+        self.operators = Operators(self.settings.database_url or self.connections.dsn, self.settings)
+
     def writer(self, host: str) -> Writer:
         """The writer for the address this catalog is known by.
 
-        That is PANOFED_PUBLIC_URL; without it the address it listens on, or the loopback address the client used:
-        other Host headers are not believed, since answers may be kept by others on the way.
+        That is PANOFED_PUBLIC_URL; without it what a trusted proxy says (a BaseAddress), or a Host header that is
+        allowed or names this machine, or the address it listens on. Other Host headers are not believed, since answers
+        may be kept by others on the way.
         """
         base = self.settings.public_url
         if not base:
-            base = f"http://{host}" if _LOOPBACK.fullmatch(host) else own_address(self.settings)
+            if isinstance(host, BaseAddress):
+                base = host
+            else:
+                base = f"http://{host.lower()}" if self.proxies.allows(host) else own_address(self.settings)
         writer = self._writers.get(base)
         if writer is None:
             if len(self._writers) >= 64:
@@ -82,11 +133,22 @@ class Catalog:
             self._totals_at = time.monotonic()
         return self._totals
 
+    async def validator(self) -> bytes:
+        """An ETag for an answer whose bytes are not known before they are sent: which changes the database holds.
+
+        Any change makes another one, whatever was asked. Taken before the answer is read, it can be older than the
+        answer, never newer.
+        """
+        state = (await self.index.fetch(query("catalog_state")))[0]
+        text = f"{tuple(state)} {self.settings!r}"
+        return b'W/"s%x"' % xxhash.xxh3_64_intdigest(text.encode())
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Index]:
         """The index at one moment, for answers that need several statements."""
         async with self.connections.snapshot() as connection:
-            await connection.execute(_SLOW_READER)
+            patience_s = self.settings.slow_reader_timeout_s + _SLOW_READER_MARGIN_S
+            await connection.execute(_SLOW_READER.format(ms=int(patience_s * 1_000)))
             yield Index(OneConnection(connection))
 
 
@@ -102,12 +164,21 @@ def own_address(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def open_catalog(settings: Settings, dsn: str) -> AsyncIterator[Catalog]:
+async def open_catalog(
+    settings: Settings, dsn: str, place: Place = ALONE, tally: Tally | None = None
+) -> AsyncIterator[Catalog]:
     """The state of one worker. The database need not be there yet."""
     connections = Connections(dsn, settings)
     registry = Registry(connections, Unpacker())
     large = asyncio.Semaphore(settings.large_answers_at_once)
+    rows = asyncio.Semaphore(settings.exports_at_once)
+    waiting = asyncio.Semaphore(settings.changes_waiting_max)
+    kept = Tally() if tally is None else tally
+    catalog = Catalog(
+        settings, connections, Index(connections), registry, large, rows, waiting, Proxies.of(settings), kept, place
+    )
     try:
-        yield Catalog(settings, connections, Index(connections), registry, large)
+        yield catalog
     finally:
+        await catalog.operators.close()
         await connections.close()

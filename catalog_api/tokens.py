@@ -6,7 +6,8 @@ import base64
 import binascii
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args
 
 import orjson
 import xxhash
@@ -14,7 +15,8 @@ import xxhash
 from catalog_api.responses import BadRequest
 
 _VERSION = 1
-_LENGTH_MAX = 400
+#: Eight keys of a sort fit.
+_LENGTH_MAX = 1_000
 
 
 def fingerprint(*parts: object) -> str:
@@ -37,10 +39,11 @@ def write_token(kind: str, request: str, *position: object) -> str:
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def read_token(token: str, request: str, **kinds: tuple[type, ...]) -> tuple[str, tuple[Any, ...]]:
+def read_token(token: str, request: str, **kinds: tuple[type | UnionType, ...]) -> tuple[str, tuple[Any, ...]]:
     """(kind, position); BadRequest for anything this catalog did not write for this request.
 
-    `kinds` names the kinds that can be, each with the types of its position: float, int, str, uuid.UUID, datetime.
+    `kinds` names the kinds that can be, each with the types of its position: float, int, str, uuid.UUID, datetime, or
+    one of them | None.
     """
     try:
         if len(token) > _LENGTH_MAX:
@@ -58,7 +61,9 @@ def read_token(token: str, request: str, **kinds: tuple[type, ...]) -> tuple[str
     return kind, values
 
 
-def _as(kind: type, value: object) -> object:
+def _as(kind: type | UnionType, value: object) -> object:
+    if isinstance(kind, UnionType):
+        return None if value is None else _as(next(each for each in get_args(kind) if each is not NoneType), value)
     if kind is uuid.UUID:
         return str(uuid.UUID(value)) if isinstance(value, str) else _refuse()
     if kind is datetime:

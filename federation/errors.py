@@ -13,19 +13,23 @@ PanofedError
         RunFenced               another worker took this run over
     ClusterError                the embedded PostgreSQL cannot be made, started or stopped
         BinariesMissing         no PostgreSQL with PostGIS on this machine
+    ExportError                 the GeoParquet export cannot be written
     DemoError                   the demonstration's instances cannot be made, loaded or stopped
     OriginError                 an instance did not do what its API promises
         OriginUnreachable       no connection, DNS, TLS or a timeout
+            CircuitOpen         nobody asks it for a while: it gave no answers, or it asked for a pause
         OriginRefused           it answered with a status that says no
         OriginMalformed         it answered with something that is not what the API promises
         OriginChanged           the sequence changed while it was being read
         AddressRefused          the outbound guard refused to connect there
+        HarvestUnwanted         it does not want to be harvested: robots.txt, or the mark on its landing page
     RecordRefused               one record cannot be accepted: quarantined, its neighbours are not harmed
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 
@@ -93,6 +97,10 @@ class BinariesMissing(ClusterError):
     """No PostgreSQL server with PostGIS was found on this machine."""
 
 
+class ExportError(PanofedError):
+    """The GeoParquet export cannot be written."""
+
+
 class DemoError(PanofedError):
     """The demonstration's instances cannot be made, loaded or stopped."""
 
@@ -108,8 +116,42 @@ class OriginError(PanofedError):
         self.instance, self.url = instance, url
 
 
+class Unreachable(StrEnum):
+    """In which step a request got no answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    FIRST_BYTE = "first byte"
+    IDLE = "idle"
+    TOTAL = "total"
+    LOST = "lost"
+    CIRCUIT = "circuit"
+
+
 class OriginUnreachable(OriginError):
-    """No answer: DNS, TLS, connection or time-out. Worth another try later."""
+    """No answer: DNS, TLS, connection or time-out; `kind` says which. Worth another try later."""
+
+    def __init__(
+        self, message: str, *, kind: Unreachable = Unreachable.CONNECT, instance: str = "", url: str = ""
+    ) -> None:
+        super().__init__(message, instance=instance, url=url)
+        self.kind = kind
+
+
+class CircuitOpen(OriginUnreachable):
+    """Nobody asks this instance for `retry_after_s` seconds: it gave no answers in a row, or it asked for a pause.
+
+    >>> str(CircuitOpen(90.0, faults=5))
+    'not asked for another 90 s: 5 requests in a row got no answer'
+    >>> str(CircuitOpen(3600.0))
+    'not asked for another 3600 s: it asked for a pause'
+    """
+
+    def __init__(self, seconds: float, *, faults: int = 0) -> None:
+        why = f"{faults} requests in a row got no answer" if faults else "it asked for a pause"
+        super().__init__(f"not asked for another {seconds:.0f} s: {why}", kind=Unreachable.CIRCUIT)
+        self.retry_after_s = seconds
 
 
 class OriginRefused(OriginError):
@@ -132,6 +174,14 @@ class OriginChanged(OriginError):
 
 class AddressRefused(OriginError):
     """The outbound guard refuses this address; no packet was sent."""
+
+
+class HarvestUnwanted(OriginError):
+    """The instance does not want to be harvested; `withdraw`: nor to be in the catalog."""
+
+    def __init__(self, message: str, *, withdraw: bool = False, instance: str = "", url: str = "") -> None:
+        super().__init__(message, instance=instance, url=url)
+        self.withdraw = withdraw
 
 
 class RecordRefused(PanofedError):

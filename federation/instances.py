@@ -28,7 +28,8 @@ class InstanceEntry:
     """One entry of instances.yaml. `id` never changes and is the identity; `name` and `url` may change.
 
     `pictures` says how large it was when the entry was written; `requests_per_s` (0: no limit) and `concurrency`
-    replace the settings of the same name for this instance; `line` is where the entry starts.
+    replace the settings of the same name for this instance, and so does `cadence_s`; in `quiet_hours` ("22:00-06:00",
+    UTC) no visit begins; `line` is where the entry starts.
     """
 
     id: str
@@ -38,6 +39,8 @@ class InstanceEntry:
     pictures: int | None = None
     requests_per_s: float | None = None
     concurrency: int | None = None
+    cadence_s: float | None = None
+    quiet_hours: str = ""
     contact: str = ""
     note: str = ""
     line: int = field(default=0, compare=False)
@@ -241,6 +244,8 @@ def _values(entry: InstanceEntry, row: Row | None) -> dict[str, Any]:
         "concurrency": entry.concurrency,
         "contact": entry.contact,
         "source": "file",
+        "cadence_s": entry.cadence_s,
+        "quiet_hours": entry.quiet_hours,
     }
 
 

@@ -12,12 +12,17 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from federation.quiet_hours import QuietHours
+
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 _INTEGER = re.compile(r"[+-]?[0-9][0-9_]*")
 _NUMBER = re.compile(r"[+-]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _TAG = "tag:yaml.org,2002:"
 _TEXT_MAX = 2_000
+#: Seconds between visits: less is no news, and more than a week is forgotten.
+_CADENCE_LEAST_S = 5
+_CADENCE_MOST_S = 604_800
 
 
 class WrongValue(Exception):
@@ -137,6 +142,25 @@ def _rate(node: yaml.Node) -> float:
     return value
 
 
+def _seconds(node: yaml.Node) -> float:
+    plain = isinstance(node, yaml.ScalarNode) and node.tag != _TAG + "bool" and len(node.value) <= 30
+    if not plain or not _NUMBER.fullmatch(node.value):
+        raise WrongValue(f"must be a number of seconds, not {shown(node)}")
+    value = float(node.value.replace("_", ""))
+    if not (math.isfinite(value) and _CADENCE_LEAST_S <= value <= _CADENCE_MOST_S):
+        raise WrongValue(f"{node.value} is not within {_CADENCE_LEAST_S} and {_CADENCE_MOST_S:,} seconds")
+    return value
+
+
+def _quiet_hours(node: yaml.Node) -> str:
+    text = _text(node)
+    try:
+        QuietHours.parse(text)
+    except ValueError as error:
+        raise WrongValue(f"{clip(text)!r} {error}") from error
+    return text
+
+
 REQUIRED = ("id", "name", "url")
 READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "id": _slug,
@@ -146,6 +170,8 @@ READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "pictures": _integer(0, 10**12),
     "requests_per_s": _rate,
     "concurrency": _integer(1, 32),
+    "cadence_s": _seconds,
+    "quiet_hours": _quiet_hours,
     "contact": _text,
     "note": _text,
 }

@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from federation.addresses import why_address_refused
-from federation.errors import OriginMalformed
+from federation.errors import CircuitOpen, OriginMalformed, OriginUnreachable
 from federation.outbound_body import ACCEPT_ENCODING, Body, BodyFault
 from federation.outbound_faults import (
     EXCHANGE_ERRORS,
@@ -31,7 +31,7 @@ from federation.outbound_faults import (
     exchange_fault,
     refused_status,
 )
-from federation.outbound_pace import Pacer, backoff_s, http_date, retry_after_s
+from federation.outbound_pace import LocalTurnstile, Turnstile, backoff_s, http_date, retry_after_s
 from federation.outbound_resolve import Resolver
 from federation.outbound_url import allowed_base, redirected_url, target_url
 from federation.settings import Settings
@@ -67,21 +67,32 @@ class OriginSession:
         instance: str = "",
         concurrency: int | None = None,
         requests_per_s: float | None = None,
+        turnstile: Turnstile | None = None,
         resolver: AbstractResolver | None = None,
     ) -> None:
         """Raises AddressRefused when `base_url` may not be visited. `requests_per_s` 0 means unlimited.
 
-        `resolver` takes the place of the system's name server (tests give one that answers by itself).
+        A `turnstile` shared with other sessions takes the place of `concurrency` and `requests_per_s`. `resolver` takes
+        the place of the system's name server (tests give one that answers by itself).
         """
         self._settings, self.instance = settings, instance
         self._base = allowed_base(settings, base_url, instance)
-        self._slots = asyncio.Semaphore(settings.instance_concurrency if concurrency is None else concurrency)
-        self._pacer = Pacer(settings.instance_requests_per_s if requests_per_s is None else requests_per_s)
+        self.turnstile = turnstile or LocalTurnstile(settings, concurrency=concurrency, requests_per_s=requests_per_s)
         self._resolver = resolver
         self._client: aiohttp.ClientSession | None = None
         self._requests = self._received_bytes = 0
         #: what the guard refused when a socket was about to be made, in order
         self.refusals: list[str] = []
+
+    @property
+    def base_url(self) -> str:
+        """The address of the instance's API."""
+        return str(self._base)
+
+    @property
+    def robots_url(self) -> str:
+        """Where the rules for robots of the instance's origin are (RFC 9309)."""
+        return str(self._base.origin().with_path("/robots.txt"))
 
     @property
     def requests(self) -> int:
@@ -103,8 +114,11 @@ class OriginSession:
                 total=settings.outbound_total_timeout_s,
                 connect=2 * connect_s,  # the name server's share and the connection's
                 sock_connect=connect_s,
-                sock_read=settings.outbound_read_timeout_s,
+                sock_read=settings.outbound_first_byte_timeout_s,  # `_read_body` turns to the time between reads
             ),
+            max_line_size=settings.outbound_header_max_bytes,
+            max_field_size=settings.outbound_header_max_bytes,
+            max_headers=settings.outbound_headers_max,
             headers={"User-Agent": settings.user_agent, "Accept-Encoding": ACCEPT_ENCODING},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -136,22 +150,21 @@ class OriginSession:
                 if fault.at_once and free_tries:  # a stale connection says nothing about the server
                     free_tries -= 1
                     continue
+                if fault.after_s is not None:
+                    await self.turnstile.hold(fault.after_s)  # everybody who asks this instance waits
                 if attempt >= last or not self._worth_waiting(fault):
                     raise fault.error from fault.__cause__
-                await self._wait(attempt, fault)
+                await asyncio.sleep(self._pause_s(attempt, fault))
                 attempt += 1
 
     def _worth_waiting(self, fault: Transient) -> bool:
         """Whoever asks for a long pause gets it: not from this visit, which ends, but from the next one's time."""
         return fault.after_s is None or fault.after_s <= self._settings.outbound_retry_after_max_s
 
-    async def _wait(self, attempt: int, fault: Transient) -> None:
+    def _pause_s(self, attempt: int, fault: Transient) -> float:
         settings = self._settings
         pause_s = backoff_s(attempt, settings.outbound_backoff_first_s, settings.outbound_backoff_last_s)
-        if fault.after_s is not None:
-            self._pacer.hold(fault.after_s)  # the other requests of this visit wait too
-            pause_s = max(pause_s, fault.after_s)
-        await asyncio.sleep(pause_s)
+        return max(pause_s, fault.after_s or 0.0)
 
     def _where(self, url: str) -> dict[str, str]:
         return {"instance": self.instance, "url": url}
@@ -173,16 +186,28 @@ class OriginSession:
         if self._client is None:
             raise RuntimeError("OriginSession is used outside of 'async with'")
         asked = Asked(instance=self.instance, url=str(url), settings=self._settings)
-        async with self._slots:
-            await self._pacer.turn()
+        slot = await self._enter(asked)
+        started, fault = time.monotonic(), False
+        try:
             self._requests += 1
-            started = time.monotonic()
             try:
                 response = await self._client.get(url, headers={"Accept": accept}, allow_redirects=False)
             except EXCHANGE_ERRORS as error:
                 raise exchange_fault(asked, error) from error
             async with response:
                 return await self._read(asked, response, started)
+        except (Transient, OriginUnreachable) as error:
+            fault = isinstance(error.error if isinstance(error, Transient) else error, OriginUnreachable)
+            raise
+        finally:
+            await self.turnstile.leave(slot, elapsed_s=time.monotonic() - started, fault=fault)
+
+    async def _enter(self, asked: Asked) -> int:
+        try:
+            return await self.turnstile.enter()
+        except CircuitOpen as error:  # the turnstile does not know what it is passed for
+            error.instance, error.url = asked.instance, asked.url
+            raise
 
     async def _read(self, asked: Asked, response: aiohttp.ClientResponse, started: float) -> Answer | URL:
         status = response.status
@@ -207,6 +232,9 @@ class OriginSession:
         try:
             body = Body(encoding, self._settings.outbound_body_max_bytes)
             body.expect(response.content_length)
+            if response.connection is not None and response.connection.protocol is not None:
+                response.connection.protocol.read_timeout = self._settings.outbound_read_timeout_s
+                response.connection.protocol.start_timeout()
             while wire := await response.content.readany():
                 self._received_bytes += len(wire)
                 body.feed(wire)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from federation.errors import AddressRefused, OriginError, OriginMalformed, OriginRefused, OriginUnreachable
+from federation.errors import (
+    AddressRefused,
+    OriginError,
+    OriginMalformed,
+    OriginRefused,
+    OriginUnreachable,
+    Unreachable,
+)
 from federation.settings import Settings
 
 #: 500 too: a GeoVisio answers it once per pooled connection after its database restarted
@@ -69,29 +76,34 @@ def exchange_fault(asked: Asked, error: Exception) -> Transient | OriginError:
     """The error that `error`, raised by aiohttp while asking or reading, stands for."""
     where = {"instance": asked.instance, "url": asked.url}
     if isinstance(error, TimeoutError):
-        return OriginUnreachable(_timeout_text(asked, error), **where)
+        return _timeout_fault(asked, error, where)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _connect_fault(error, where)
     if isinstance(error, ConnectionLost):
-        return Transient(OriginUnreachable("connection closed before an answer", **where), at_once=True)
+        return Transient(
+            OriginUnreachable("connection closed before an answer", kind=Unreachable.LOST, **where), at_once=True
+        )
     if isinstance(error, aiohttp.ClientPayloadError):
         return _payload_fault(error, where)
     if isinstance(error, aiohttp.InvalidURL):
         return AddressRefused(f"not a usable address: {error}", **where)
     if isinstance(error, aiohttp.ClientConnectionError):
-        return Transient(OriginUnreachable(f"connection lost: {error}", **where))
+        return Transient(OriginUnreachable(f"connection lost: {error}", kind=Unreachable.LOST, **where))
     return OriginMalformed(f"not an HTTP answer: {_short(error)}", **where)
 
 
-def _timeout_text(asked: Asked, error: TimeoutError) -> str:
+def _timeout_fault(asked: Asked, error: TimeoutError, where: dict[str, str]) -> OriginUnreachable:
     settings = asked.settings
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"no connection within {settings.outbound_connect_timeout_s:g} s"
-    if not isinstance(error, aiohttp.SocketTimeoutError):
-        return f"the whole answer took over {settings.outbound_total_timeout_s:g} s"
-    if asked.answered:
-        return f"idle for {settings.outbound_read_timeout_s:g} s in the middle of the answer"
-    return f"no first byte within {settings.outbound_read_timeout_s:g} s"
+        text, kind = f"no connection within {settings.outbound_connect_timeout_s:g} s", Unreachable.CONNECT
+    elif not isinstance(error, aiohttp.SocketTimeoutError):
+        text, kind = f"the whole answer took over {settings.outbound_total_timeout_s:g} s", Unreachable.TOTAL
+    elif asked.answered:
+        text = f"idle for {settings.outbound_read_timeout_s:g} s in the middle of the answer"
+        kind = Unreachable.IDLE
+    else:
+        text, kind = f"no first byte within {settings.outbound_first_byte_timeout_s:g} s", Unreachable.FIRST_BYTE
+    return OriginUnreachable(text, kind=kind, **where)
 
 
 def _connect_fault(error: aiohttp.ClientConnectorError, where: dict[str, str]) -> OriginError:
@@ -99,14 +111,16 @@ def _connect_fault(error: aiohttp.ClientConnectorError, where: dict[str, str]) -
     if cause.errno == GUARD_ERRNO:
         return AddressRefused(str(cause.strerror).removeprefix("Multiple exceptions: "), **where)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return OriginUnreachable(f"DNS: {cause.strerror or cause}", **where)
+        return OriginUnreachable(f"DNS: {cause.strerror or cause}", kind=Unreachable.DNS, **where)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return OriginUnreachable(f"TLS: {_certificate_text(error.certificate_error)}", **where)
+        text = _certificate_text(error.certificate_error)
+        return OriginUnreachable(f"TLS: {text}", kind=Unreachable.TLS, **where)
     if isinstance(error, aiohttp.ClientSSLError):
-        return OriginUnreachable(f"TLS: {getattr(cause, 'reason', None) or cause}", **where)
+        reason = getattr(cause, "reason", None) or cause
+        return OriginUnreachable(f"TLS: {reason}", kind=Unreachable.TLS, **where)
     if isinstance(cause, ConnectionRefusedError):
-        return OriginUnreachable("connection refused", **where)
-    return OriginUnreachable(f"no connection: {cause.strerror or cause}", **where)
+        return OriginUnreachable("connection refused", kind=Unreachable.CONNECT, **where)
+    return OriginUnreachable(f"no connection: {cause.strerror or cause}", kind=Unreachable.CONNECT, **where)
 
 
 def _certificate_text(error: Exception) -> str:
@@ -118,7 +132,8 @@ def _certificate_text(error: Exception) -> str:
 def _payload_fault(error: aiohttp.ClientPayloadError, where: dict[str, str]) -> Transient:
     # aiohttp tells a reset from a clean close that came too early only in this text.
     if "ConnectionResetError" in str(error):
-        return Transient(OriginUnreachable("connection reset in the middle of the answer", **where))
+        lost = OriginUnreachable("connection reset in the middle of the answer", kind=Unreachable.LOST, **where)
+        return Transient(lost)
     return Transient(OriginMalformed("the answer ended before its announced length", **where))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +14,9 @@ import orjson
 
 from federation.cells import cell_of
 from federation.errors import RecordRefused
+from federation.hrefs import absolute_assets, absolute_links, is_relative
 from federation.payload import Known, content_hash, join_object, kept_links, shrink, split_object, with_members
+from federation.values import Loose, clean_text, in_range, parse_time, real_number, whole_azimuth
 from federation.visibility import check_item_public, check_public
 
 #: Keys every item has here, with what they are when the origin left them out (docs/api.md, "Keys added when absent").
@@ -23,19 +26,19 @@ ADDED_WHEN_ABSENT: dict[str, bytes] = {
     "annotations": b"[]",
     "pers:interior_orientation": b"{}",
 }
-_REAL_MAX = 3.0e38
 _INT_MAX = 2**31 - 1
 #: Characters of a name that goes into an index, whose rows PostgreSQL limits to 2,700 bytes
 _NAME_MAX = 300
 _NAMESPACE = uuid.UUID("6f1c1f0e-52f0-5a53-9c0b-6d6a2d4e3b11")
 
-Number = int | float
-Loose = Number | str | None
-
 
 class _Point(msgspec.Struct):
     type: str
     coordinates: list[float]
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
 
 
 class _Provider(msgspec.Struct):
@@ -77,6 +80,7 @@ class _Properties(msgspec.Struct):
 
 
 _point = msgspec.json.Decoder(_Point)
+_kind = msgspec.json.Decoder(_Kind)
 _properties = msgspec.json.Decoder(_Properties)
 _providers = msgspec.json.Decoder(list[_Provider])
 _text = msgspec.json.Decoder(str)
@@ -118,11 +122,12 @@ class Picture:
     text: bytes
 
     @staticmethod
-    def from_stac(raw: bytes | msgspec.Raw, *, instance: str, collection: str) -> Picture:
+    def from_stac(raw: bytes | msgspec.Raw, *, instance: str, collection: str, url: str = "") -> Picture:
         """Read one item of `collection`; RecordRefused names the field that is wrong, RecordNotPublic its visibility.
 
-        `instance` is the stable id, for ids that are no UUID (other STAC servers): those become UUIDv5 of both and
-        the origin's id stays in the payload.
+        `instance` is the stable id, for ids that are no UUID (other STAC servers): those become UUIDv5 of both, and the
+        origin's stay as properties `panofed:origin_id` and `panofed:origin_collection`. `url` is the address of the
+        page it is from, which relative addresses begin at.
         """
         check_item_public(raw)
         members = split_object(raw)
@@ -130,8 +135,10 @@ class Picture:
         origin_id: str = _decode(_text, members, "id")
         longitude, latitude = _position(members)
         identifier = picture_uuid(origin_id, instance, collection)
+        members |= _absolute(members, url)
         document = {key: value for key, value in members.items() if key != "links"}
         document["properties"] = msgspec.Raw(_completed(members["properties"]))
+        _rename_item(document, (origin_id, identifier), (collection, sequence_uuid(collection, instance)))
         captured = _required_time(properties.datetime or properties.start_datetime)
         created, updated = (
             _time(properties.created, "properties.created"),
@@ -140,26 +147,26 @@ class Picture:
         known = Known(identifier, sequence_uuid(collection, instance), longitude, latitude, captured, created, updated)
         whole, links = join_object(document, last="properties"), kept_links(members.get("links"))
         camera = properties.camera or _Camera()
-        field_of_view = _number(camera.field_of_view)
+        field_of_view = real_number(camera.field_of_view)
         return Picture(
             id=identifier,
             origin_id=origin_id,
-            rank=_in_range(properties.rank, -_INT_MAX, _INT_MAX),
+            rank=in_range(properties.rank, -_INT_MAX, _INT_MAX),
             longitude=longitude,
             latitude=latitude,
             h3=cell_of(longitude, latitude),
             captured=captured,
             created=created,
             updated=updated,
-            azimuth=_azimuth(properties.azimuth),
+            azimuth=whole_azimuth(properties.azimuth),
             field_of_view=field_of_view,
             is_360=field_of_view == 360,
-            accuracy_m=_number(properties.accuracy_m),
-            pixel_density=_number(properties.pixel_density),
-            original_bytes=_in_range(properties.original_bytes, 0, _INT_MAX),
+            accuracy_m=real_number(properties.accuracy_m),
+            pixel_density=real_number(properties.pixel_density),
+            original_bytes=in_range(properties.original_bytes, 0, _INT_MAX),
             camera=_camera(camera),
             account=account_of(members.get("providers"), instance),
-            license=_clean(properties.license or "")[:_NAME_MAX],
+            license=clean_text(properties.license or "")[:_NAME_MAX],
             semantics=_semantics(properties),
             hash=content_hash(whole, links),
             text=shrink(whole, links, known),
@@ -190,11 +197,14 @@ class Sequence:
         head = _decode_head(raw)
         identifier = sequence_uuid(origin_id, instance)
         document = {key: value for key, value in members.items() if key not in ("links", "extent", "stats:items")}
+        if identifier != origin_id:
+            document["id"] = msgspec.Raw(orjson.dumps(identifier))
+            document["panofed:origin_id"] = msgspec.Raw(orjson.dumps(origin_id))
         whole, links = join_object(document, last="summaries"), kept_links(members.get("links"))
         return Sequence(
             id=identifier,
-            title=_clean(head.title or ""),
-            license=_clean(head.license or ""),
+            title=clean_text(head.title or ""),
+            license=clean_text(head.license or ""),
             created=_time(head.created, "created"),
             updated=_time(head.updated, "updated"),
             account=account_of(members.get("providers"), instance),
@@ -202,6 +212,29 @@ class Sequence:
             hash=content_hash(whole, links),
             text=shrink(whole, links, Known(identifier)),
         )
+
+
+def _rename_item(document: dict[str, msgspec.Raw], item: tuple[str, str], collection: tuple[str, str]) -> None:
+    """Ids that are no UUID are replaced in the item, and kept in its properties: (the origin's, ours) of both."""
+    kept: list[tuple[str, bytes]] = []
+    for key, member, (theirs, ours) in (
+        ("panofed:origin_id", "id", item),
+        ("panofed:origin_collection", "collection", collection),
+    ):
+        if theirs != ours:
+            document[member] = msgspec.Raw(orjson.dumps(ours))
+            kept.append((key, orjson.dumps(theirs)))
+    if kept:
+        document["properties"] = msgspec.Raw(with_members(bytes(document["properties"]), kept))
+
+
+def _absolute(members: dict[str, msgspec.Raw], url: str) -> dict[str, msgspec.Raw]:
+    """Assets and links that have relative addresses, with absolute ones: relative to its page."""
+    found: dict[str, msgspec.Raw] = {}
+    for key, make in (("assets", absolute_assets), ("links", absolute_links)):
+        if url and key in members and is_relative(members[key]):
+            found[key] = make(members[key], url)
+    return found
 
 
 class _Stats(msgspec.Struct):
@@ -260,7 +293,7 @@ def account_of(providers: msgspec.Raw | None, instance: str) -> Account | None:
     for provider in named:
         if provider.name and (not provider.roles or "producer" in provider.roles):
             identifier = _as_uuid(provider.id or "")
-            name = _clean(provider.name)[:_NAME_MAX]
+            name = clean_text(provider.name)[:_NAME_MAX]
             return Account(id=identifier or str(uuid.uuid5(_NAMESPACE, f"{instance}//{name}")), name=name)
     return None
 
@@ -280,7 +313,11 @@ def _refused(key: str, error: Exception) -> RecordRefused:
 
 
 def _position(members: dict[str, msgspec.Raw]) -> tuple[float, float]:
-    point: _Point = _decode(_point, members, "geometry")
+    try:
+        point: _Point = _decode(_point, members, "geometry")
+    except RecordRefused:
+        _check_kind(members["geometry"] if "geometry" in members else msgspec.Raw(b"null"))
+        raise
     if point.type != "Point":
         raise RecordRefused("geometry.type", f"{point.type[:64]!r} is not Point")
     if len(point.coordinates) < 2:
@@ -291,6 +328,15 @@ def _position(members: dict[str, msgspec.Raw]) -> tuple[float, float]:
     if not (math.isfinite(latitude) and -90 <= latitude <= 90):
         raise RecordRefused("geometry.coordinates", f"latitude {latitude} is outside -90..90")
     return longitude, latitude
+
+
+def _check_kind(geometry: msgspec.Raw) -> None:
+    """What is no Point has other coordinates too: its type is the better reason."""
+    kind = ""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        kind = _kind.decode(geometry).type
+    if kind not in ("", "Point"):
+        raise RecordRefused("geometry.type", f"{kind[:64]!r} is not Point")
 
 
 _ABSENT = msgspec.Raw(b"")
@@ -322,62 +368,15 @@ def _completed(properties: msgspec.Raw) -> bytes:
 def _required_time(text: str | None) -> datetime:
     if text is None:
         raise RecordRefused("properties.datetime", "it is missing")
-    return _parse_time(text, "properties.datetime")
+    return parse_time(text, "properties.datetime")
 
 
 def _time(text: str | None, field: str) -> datetime | None:
-    return None if text is None else _parse_time(text, field)
-
-
-def _parse_time(text: str, field: str) -> datetime:
-    """ISO 8601 to UTC; without a zone it is UTC.
-
-    >>> _parse_time("2024-05-02T07:10:00+02:00", "datetime")
-    datetime.datetime(2024, 5, 2, 5, 10, tzinfo=datetime.timezone.utc)
-    """
-    try:
-        when = datetime.fromisoformat(text)
-        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise RecordRefused(field, f"{text[:64]!r} is not a date and time") from error
-
-
-def _number(value: Loose) -> float | None:
-    """A number that a `real` column can hold; text is read, what is no number is absent.
-
-    >>> _number("360"), _number(1e300), _number("wide")
-    (360.0, None, None)
-    """
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and abs(number) < _REAL_MAX else None
-
-
-def _azimuth(value: Loose) -> int | None:
-    """Whole degrees, 0 to 359.
-
-    >>> _azimuth(359.7), _azimuth(-90), _azimuth(None)
-    (0, 270, None)
-    """
-    number = _number(value)
-    return None if number is None else round(number) % 360
-
-
-def _in_range(value: int | None, low: int, high: int) -> int | None:
-    return value if value is not None and low <= value <= high else None
-
-
-def _clean(text: str) -> str:
-    """PostgreSQL's text cannot hold NUL; the payload keeps what the origin wrote."""
-    return text.replace("\x00", "\ufffd")
+    return None if text is None else parse_time(text, field)
 
 
 def _camera(camera: _Camera) -> tuple[str, str] | None:
-    make, model = (_clean(text or "")[:_NAME_MAX] for text in (camera.camera_manufacturer, camera.camera_model))
+    make, model = (clean_text(text or "")[:_NAME_MAX] for text in (camera.camera_manufacturer, camera.camera_model))
     return (make, model) if make or model else None
 
 
@@ -390,4 +389,4 @@ def _semantics(properties: _Properties) -> str | None:
         tags.extend(properties.collection.semantics)
     if not tags:
         return None
-    return orjson.dumps([{"key": _clean(tag.key), "value": _clean(tag.value)} for tag in tags]).decode()
+    return orjson.dumps([{"key": clean_text(tag.key), "value": clean_text(tag.value)} for tag in tags]).decode()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -62,6 +63,14 @@ class Settings(BaseSettings):
 
     # harvest
     cadence_s: float = Field(default=45.0, gt=0)
+    cadence_sleeping_s: float = Field(default=900.0, gt=0)
+    cadence_failing_s: float = Field(default=3_600.0, gt=0)
+    worker_jobs: int = Field(default=16, ge=2, le=100)
+    visit_lanes: int = Field(default=4, ge=1, le=32)
+    run_lease_s: float = Field(default=30.0, ge=2)
+    crawl_ranges: int = Field(default=16, ge=1, le=1_024)
+    crawl_workers: int = Field(default=4, ge=1, le=64)
+    jobs_kept_days: float = Field(default=3.0, gt=0)
     overlap_s: float = Field(default=3_600.0, ge=900)
     page_sequences: int = Field(default=1_000, ge=1, le=1_000)
     page_pictures: int = Field(default=1_000, ge=1, le=10_000)
@@ -70,19 +79,38 @@ class Settings(BaseSettings):
     item_bytes_max: int = Field(default=2_000_000, ge=10_000)
     instance_concurrency: int = Field(default=2, ge=1, le=32)
     instance_requests_per_s: float = Field(default=10.0, ge=0)
+    instance_rest_share: float = Field(default=0.25, ge=0, le=100)
+    instance_slot_lease_s: float = Field(default=20.0, ge=0.2)
+    breaker_faults: int = Field(default=5, ge=0)
+    breaker_first_s: float = Field(default=30.0, gt=0)
+    breaker_last_s: float = Field(default=900.0, gt=0)
+    listing_pages_max: int = Field(default=10_000, ge=1)
+    sequence_pages_max: int = Field(default=10_000, ge=1)
     retry_first_s: float = Field(default=60.0, gt=0)
     retry_last_s: float = Field(default=86_400.0, gt=0)
     quarantine_kept_days: int = Field(default=30, ge=1)
+    runs_kept_days: int = Field(default=90, ge=1)
+    idle_runs_kept_days: int = Field(default=3, ge=1)
+    freshness_kept_days: int = Field(default=90, ge=1)
+    tombstones_kept_days: int = Field(default=365, ge=30)
     quarantine_body_bytes: int = Field(default=4_096, ge=0)
+    followup_delays_s: tuple[float, ...] = Field(default=(600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0), min_length=1)
+    reconcile_period_days: float = Field(default=7.0, gt=0)
+    reconcile_sequences: int = Field(default=500, ge=1, le=10_000)
+    reconcile_pictures: int = Field(default=50_000, ge=1)
+    relist_period_h: float = Field(default=24.0, gt=0)
     brake_share: float = Field(default=0.20, gt=0, le=1)
     brake_pictures: int = Field(default=1_000, ge=1)
 
     # outbound
     user_agent: str = "panofed/0.1 (+https://panoramax.fr; no contact configured)"
     outbound_connect_timeout_s: float = Field(default=10.0, gt=0)
+    outbound_first_byte_timeout_s: float = Field(default=60.0, gt=0)
     outbound_read_timeout_s: float = Field(default=60.0, gt=0)
     outbound_total_timeout_s: float = Field(default=300.0, gt=0)
     outbound_body_max_bytes: int = Field(default=256_000_000, ge=1_000_000)
+    outbound_header_max_bytes: int = Field(default=8_190, ge=1_000)
+    outbound_headers_max: int = Field(default=128, ge=16)
     outbound_redirects_max: int = Field(default=5, ge=0, le=20)
     # a GeoVisio answers 500 once per pooled connection after its database restarted: 5 in a row were seen
     outbound_attempts: int = Field(default=6, ge=1, le=10)
@@ -102,12 +130,51 @@ class Settings(BaseSettings):
     nearness_results: int = Field(default=1_000, ge=1, le=10_000)
     nearness_box_max_deg: float = Field(default=45.0, gt=0, le=360)
     geometry_vertices_max: int = Field(default=2_000, ge=4)
+    search_pictures_max: int = Field(default=200_000, ge=1)
+    count_timeout_s: float = Field(default=2.0, gt=0)
     ids_max: int = Field(default=1_000, ge=1)
     body_max_bytes: int = Field(default=1_000_000, ge=1_000)
     large_answers_at_once: int = Field(default=2, ge=1)
+    requests_at_once: int = Field(default=200, ge=1)
+    connections_max: int = Field(default=2_000, ge=1)
+    # beyond 65,535 the parser's offsets into an address overflow
+    url_max_bytes: int = Field(default=60_000, ge=1_000, le=65_000)
+    header_max_bytes: int = Field(default=16_384, ge=1_000)
+    request_read_timeout_s: float = Field(default=20.0, gt=0)
+    slow_reader_timeout_s: float = Field(default=60.0, gt=0)
+    keep_alive_s: int = Field(default=65, ge=1)
+    rate_limit_per_s: float = Field(default=0.0, ge=0)
+    rate_limit_burst: int = Field(default=50, ge=1)
+    trusted_proxies: str = ""
+    forwarded_header: Literal["x-forwarded", "forwarded"] = "x-forwarded"
+    allowed_hosts: str = ""
+    shutdown_s: float = Field(default=10.0, gt=0)
+    shutdown_notice_s: float = Field(default=0.0, ge=0)
+    metrics_token: str = ""
+    access_log: bool = False
+    changes_limit_max: int = Field(default=10_000, ge=1)
+    changes_wait_max_s: float = Field(default=60.0, ge=0, le=600)
+    changes_waiting_max: int = Field(default=100, ge=1)
+    export_rows_max: int = Field(default=1_000_000, ge=1)
+    exports_at_once: int = Field(default=2, ge=1)
+    exports_dir: str = ""
+    export_every_s: float = Field(default=0.0, ge=0)
+    export_row_group: int = Field(default=20_000, ge=100, le=1_000_000)
+    figures_age_s: float = Field(default=5.0, ge=0)
+    stats_age_s: float = Field(default=300.0, ge=0)
+    ping_interval_s: float = Field(default=10.0, ge=0)
+    catalog_contact: str = ""
+    catalog_colour: str = Field(default="#0a4dad", pattern=r"^#[0-9a-fA-F]{6}$")
     catalog_title: str = "Panoramax federated catalog"
     catalog_description: str = "Every registered Panoramax instance in one STAC API. Pictures stay on their instance."
     log_level: str = "info"
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for each in filter(None, (part.strip() for part in text.split(","))):
+            ip_network(each)  # ValueError says what is wrong with it
+        return text
 
     @field_validator("public_url")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
@@ -11,40 +12,78 @@ from federation.errors import RecordNotPublic, RecordRefused
 from federation.record import Picture
 from federation.settings import Settings
 from federation.visibility import check_item_public
+from harvester.provenance import Known
+
+#: Rows of quarantine that one sequence may fill; beyond it bad items are only counted (a server of satellite scenes).
+_KEPT_OF_A_SEQUENCE = 1_000
 
 
 @dataclass(slots=True)
 class Aside:
-    """Items of one sequence that are not taken in: how many are not public, and the bad ones by what id they have."""
+    """Items of one sequence that are not taken in, by why: not public, from an instance harvested directly, or bad.
+
+    `refused` holds the bad ones by what id they have, as many as are kept.
+    """
 
     not_public: int = 0
+    skipped: int = 0
+    bad: int = 0
     refused: dict[str, tuple[RecordRefused, bytes]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.not_public + self.skipped + self.bad
 
     def add(self, more: Aside) -> None:
         """Those of another page."""
         self.not_public += more.not_public
-        self.refused |= more.refused
+        self.skipped += more.skipped
+        self.bad += more.bad
+        self.refused |= dict(islice(more.refused.items(), max(0, _KEPT_OF_A_SEQUENCE - len(self.refused))))
 
     def note(self, raw: msgspec.Raw, error: RecordRefused, body_bytes: int) -> None:
         """One that was refused."""
         if isinstance(error, RecordNotPublic):
             self.not_public += 1
         else:
+            self.bad += 1
             self.refused[_id_of(raw)] = (error, bytes(raw)[:body_bytes])
+
+    def columns(self) -> list[list[object]]:
+        """The bad ones for the query `keep_quarantine`."""
+        return [
+            list(self.refused),
+            [error.field[:200] for error, _ in self.refused.values()],
+            [error.problem[:1000] for error, _ in self.refused.values()],
+            [body for _, body in self.refused.values()],
+        ]
 
 
 def accept(
-    page: Iterable[msgspec.Raw], *, instance: str, collection: str, settings: Settings
+    page: Iterable[msgspec.Raw],
+    *,
+    instance: str,
+    collection: str,
+    settings: Settings,
+    url: str = "",
+    known: Known | None = None,
 ) -> tuple[list[Picture], Aside]:
-    """The pictures of a page, and what is wrong with the rest."""
+    """The pictures of a page, and what is wrong with the rest.
+
+    `url` is the page's address, where relative ones begin; `known` (of a catalog): whose items are left out.
+    """
     accepted: list[Picture] = []
     aside = Aside()
     for raw in page:
         try:
             check_item_public(raw)
+            if known is not None and known.names(raw):
+                aside.skipped += 1
+                continue
             if len(raw) > settings.item_bytes_max:
                 raise RecordRefused("record", f"{len(raw)} bytes, more than {settings.item_bytes_max}")
-            accepted.append(Picture.from_stac(raw, instance=instance, collection=collection))
+            accepted.append(Picture.from_stac(raw, instance=instance, collection=collection, url=url))
         except RecordRefused as error:
             aside.note(raw, error, settings.quarantine_body_bytes)
     return accepted, aside

@@ -1,114 +1,74 @@
-"""Speaks STAC API to one instance: what changed, and the pictures of a sequence, page by page."""
+"""Speaks STAC API to one instance: what it is, what changed, and the pictures of a sequence, page by page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from federation.errors import OriginChanged, OriginMalformed, OriginRefused, RecordNotPublic
+from federation.capabilities import Capabilities
+from federation.errors import OriginChanged, OriginMalformed, OriginRefused
 from federation.outbound import Answer, OriginSession
 from federation.settings import Settings
-from federation.visibility import check_public
+from harvester.listing import (
+    Listed,
+    Listing,
+    ListingPage,
+    Window,
+    decode_collections,
+    decode_items,
+    decode_listed,
+    ids_url,
+    listing_url,
+    next_link,
+    read_entries,
+)
+from harvester.mending import mended
+from harvester.provenance import is_catalog
+from harvester.status import Preparation, read_status
 
 _T = TypeVar("_T")
-_FIRST_ID = "00000000-0000-0000-0000-000000000000"
 #: No instance's clock is ahead by so much: nothing is newer than that.
 _NOTHING_YET = timedelta(days=400)
-_NAN = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?\bInfinity\b|\bNaN\b')
+#: Answers to a way of asking that an instance does not understand; an old GeoVisio gives 500 for a filter.
+_NOT_UNDERSTOOD = frozenset({400, 404, 405, 422, 500, 501})
+#: So many sequences are looked at to learn what kind of server it is.
+_SAMPLED = 10
+#: A request line may have 4,094 bytes on a Panoramax instance, so at most about 85 ids.
+IDS_AT_ONCE = 50
 
-
-class Listing(StrEnum):
-    """How an instance can be asked what changed; see docs/harvesting.md, "Ways to list"."""
-
-    #: GeoVisio 2.11 and newer: tombstones on request, paged by id
-    ID = "id"
-    #: GeoVisio 2.9 and 2.10: the same, with the older way to ask for tombstones
-    ID_STATUS = "id-status"
-    #: any STAC API: everything, by its own `next` links; nothing is signalled
-    LINKS = "links"
-
-
-class _Link(msgspec.Struct):
-    rel: str = ""
-    href: str = ""
-
-
-class _Collections(msgspec.Struct):
-    collections: list[msgspec.Raw]
-    links: list[_Link] = []
-
-
-class _Items(msgspec.Struct):
-    features: list[msgspec.Raw]
-    links: list[_Link] = []
-
-
-class _Listed(msgspec.Struct):
-    id: str
-    updated: object = None
-
-
-_collections = msgspec.json.Decoder(_Collections)
-_items = msgspec.json.Decoder(_Items)
-_listed = msgspec.json.Decoder(_Listed)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """One entry of a listing: a sequence, or the word that it is gone (`raw` is None then)."""
-
-    id: str
-    updated: datetime | None
-    raw: msgspec.Raw | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListingPage:
-    """One page of a listing. `last_id` is where the next one goes on; `at` is the instance's clock."""
-
-    entries: tuple[Listed, ...]
-    unreadable: tuple[str, ...]
-    at: datetime | None
-    last_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """What to list: everything changed after `since` (None: everything), going on after `after`."""
-
-    since: datetime | None = None
-    after: str | None = None
+_texts = msgspec.json.Decoder(list[str])
 
 
 @dataclass(slots=True)
 class InstanceClient:
-    """The requests of one visit. `listing` is remembered between visits once it is known to work."""
+    """The requests of one visit. `capabilities` are kept between visits; they grow with what is learnt."""
 
     session: OriginSession
     settings: Settings
     instance: str
-    listing: Listing | None = None
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    _probed: bool = False
+
+    @property
+    def listing(self) -> Listing:
+        """The way to list that works; only after `prepare`."""
+        return Listing(self.capabilities.listing)
 
     async def landing(self) -> dict[str, msgspec.Raw]:
-        """The landing page; OriginMalformed when this is no STAC API."""
+        """The landing page; OriginMalformed when this is no STAC API with collections and items."""
         answer = await self.session.get("")
         members = self._members(answer)
-        version = bytes(members.get("stac_version", b""))
-        if not version.startswith((b'"1.', b'"1"')):
-            raise OriginMalformed(
-                f"{answer.url} is not a STAC API: its landing page has no stac_version 1.x",
-                instance=self.instance,
-                url=answer.url,
-            )
+        reason = _why_unfit(members)
+        if reason:
+            raise OriginMalformed(f"{answer.url} {reason}", instance=self.instance, url=answer.url)
         return members
 
     async def configuration(self) -> bytes | None:
@@ -122,91 +82,143 @@ class InstanceClient:
         self._members(answer)
         return answer.body
 
-    async def changed(self, window: Window) -> AsyncIterator[ListingPage]:
-        """Pages of what changed, each listing paged by id with a fixed upper bound, until an answer is empty.
+    async def prepare(self) -> None:
+        """Find out what kind of server this is and how it can be asked, unless that is known."""
+        # without any sequence nobody can tell whether they are dated, and whose they are
+        if not self.capabilities.listing or self.capabilities.dated is None:
+            await self._probe()
 
-        The server's own `next` is not followed where `id` can be filtered: it cuts crawls short without a sign.
+    async def changed(self, window: Window) -> AsyncIterator[ListingPage]:
+        """Pages of what changed, with a fixed upper bound, until an answer is empty; without `since`, of everything.
+
+        The server's own `next` is not followed where `id` can be filtered: it cuts crawls short without a sign. Where
+        the remembered way is refused by now, another is found, and the listing begins again.
         """
-        if self.listing is None:
-            self.listing = await self._probe_listing()
-        pages = self._by_links() if self.listing is Listing.LINKS else self._by_id(window)
-        async for page in pages:
+        await self.prepare()
+        begun = False
+        try:
+            async for page in self._pages(window):
+                begun = True
+                yield page
+        except OriginRefused as error:
+            if begun or self._probed or error.status not in _NOT_UNDERSTOOD:
+                raise
+        else:
+            return
+        await self._probe()
+        async for page in self._pages(window):
             yield page
 
-    async def _probe_listing(self) -> Listing:
+    def _pages(self, window: Window) -> AsyncIterator[ListingPage]:
+        if self.listing.by_id:
+            return self._by_id(window)
+        if self.listing is Listing.UPDATED and window.since is not None:
+            return self._by_time(window)
+        return self._by_links(f"collections?limit={self.settings.page_sequences}")
+
+    async def _probe(self) -> None:
+        self._probed = True
+        landing = await self.landing()
+        version = _geovisio_version(landing)
+        learnt = Capabilities(kind="geovisio", dated=True) if version else await self._sampled_kind()
+        # other servers may understand the question, yet have no word for what is gone: only complete listings show it
+        listing = Listing.LINKS if version is None else await self._probe_listing(old=version < (2, 11))
+        self.capabilities = replace(learnt, listing=listing, status=self.capabilities.status)
+
+    async def _sampled_kind(self) -> Capabilities:
+        answer = await self.session.get(f"collections?limit={_SAMPLED}")
+        raws = self._decode(decode_collections, answer).collections
+        entries, _ = read_entries(raws)
+        dated = any(entry.updated is not None for entry in entries) if entries else None
+        return Capabilities(kind="catalog" if any(map(is_catalog, raws)) else "stac", dated=dated)
+
+    async def _probe_listing(self, *, old: bool) -> Listing:
         # the older ones answer `show_deleted` too, but without the tombstones
-        old = _is_old_geovisio(await self.landing())
-        for way in (Listing.ID_STATUS, Listing.ID) if old else (Listing.ID, Listing.ID_STATUS):
+        ways = (Listing.ID_STATUS, Listing.ID) if old else (Listing.ID, Listing.ID_STATUS)
+        window = Window(since=datetime.now(UTC) + _NOTHING_YET)
+        for way in (*ways, Listing.UPDATED):
             try:
-                window = Window(since=datetime.now(UTC) + _NOTHING_YET)
-                answer = await self.session.get(self._listing_url(way, window, None, limit=1))
+                answer = await self.session.get(listing_url(way, window, limit=1))
                 # who answers with something did not understand the filter
-                if not self._decode(_collections, answer).collections:
+                if not self._decode(decode_collections, answer).collections:
                     return way
             except OriginRefused as error:
-                if error.status not in (400, 404, 422, 500, 501):
+                if error.status not in _NOT_UNDERSTOOD:
                     raise
         return Listing.LINKS
 
     async def _by_id(self, window: Window) -> AsyncIterator[ListingPage]:
-        until: datetime | None = None
-        assert self.listing is not None
-        while True:
-            answer = await self.session.get(
-                self._listing_url(self.listing, window, until, limit=self.settings.page_sequences)
-            )
+        for _ in range(self.settings.listing_pages_max):
+            answer = await self.session.get(listing_url(self.listing, window, limit=self.settings.page_sequences))
             page = self._listing_page(answer)
             if not page.entries and not page.unreadable:
                 return
-            yield page
             if page.last_id is None and len(page.unreadable) < self.settings.page_sequences:
+                yield page
                 return
             if page.last_id is None or (window.after is not None and page.last_id <= window.after):
                 raise OriginMalformed(
                     f"the listing does not go on after {window.after}", instance=self.instance, url=answer.url
                 )
+            yield page
             window = replace(window, after=page.last_id)
-            if window.since is not None and until is None and page.at is not None:
+            if window.since is not None and window.until is None and page.at is not None:
                 # rows that change while we read are left to the next visit, so the walk stays still
-                until = page.at + timedelta(seconds=1)
+                window = replace(window, until=page.at + timedelta(seconds=1))
+        raise self._endless("the listing")
 
-    async def _by_links(self) -> AsyncIterator[ListingPage]:
-        url: str | None = f"collections?limit={self.settings.page_sequences}"
+    async def _by_time(self, window: Window) -> AsyncIterator[ListingPage]:
+        """Windows that are cut in two until an answer has fewer rows than it may have: then it is whole."""
+        assert window.since is not None
+        begun = await self.session.get(listing_url(self.listing, window, limit=1))
+        until = (begun.date() or datetime.now(UTC)) + timedelta(seconds=1)
+        pending = [replace(window, until=until)]
+        for _ in range(self.settings.listing_pages_max):
+            if not pending:
+                return
+            part = pending.pop()
+            url = listing_url(self.listing, part, limit=self.settings.page_sequences)
+            page = self._listing_page(await self.session.get(url))
+            if len(page.entries) + len(page.unreadable) < self.settings.page_sequences:
+                yield replace(page, last_id=None)
+            elif part.divisible:
+                pending.extend(reversed(part.halves()))
+            else:
+                # more rows of one moment than an answer holds: only the server can tell them apart
+                async for each in self._by_links(url):
+                    yield each
+        if pending:
+            raise self._endless("the listing")
+
+    async def _by_links(self, start: str) -> AsyncIterator[ListingPage]:
+        url: str | None = start
         seen: set[str] = set()
         while url is not None:
-            if url in seen:
-                raise OriginMalformed(f"the listing comes back to {url}", instance=self.instance, url=url)
-            seen.add(url)
+            self._check_once(url, seen, "the listing", self.settings.listing_pages_max)
             answer = await self.session.get(url)
             page = self._listing_page(answer)
             yield replace(page, last_id=None)
             listed = page.entries or page.unreadable
-            url = _next_link(self._decode(_collections, answer).links) if listed else None
+            url = next_link(self._decode(decode_collections, answer).links, answer.url) if listed else None
 
-    def _listing_url(self, way: Listing, window: Window, until: datetime | None, *, limit: int) -> str:
-        clauses = [] if way is Listing.ID else ["status IN ('deleted','ready')"]
-        if window.since is not None:
-            clauses.append(f"updated > '{_stamp(window.since)}'")
-        if until is not None:
-            clauses.append(f"updated <= '{_stamp(until)}'")
-        clauses.append(f"id > '{window.after or _FIRST_ID}'")
-        tombstones = "&show_deleted=true" if way is Listing.ID else ""
-        return f"collections?limit={limit}&sortby=%2Bid{tombstones}&filter={quote(' AND '.join(clauses))}"
+    def _check_once(self, url: str, seen: set[str], what: str, most: int) -> None:
+        if url in seen:
+            raise OriginMalformed(f"{what} comes back to {url}", instance=self.instance, url=url)
+        if len(seen) >= most:
+            raise self._endless(what)
+        seen.add(url)
+
+    def _endless(self, what: str) -> OriginMalformed:
+        return OriginMalformed(f"{what} has no end: too many pages", instance=self.instance, url=self.instance)
 
     def _listing_page(self, answer: Answer) -> ListingPage:
-        entries: list[Listed] = []
-        unreadable: list[str] = []
-        for raw in self._decode(_collections, answer).collections:
-            try:
-                head = _listed.decode(raw)
-                entries.append(Listed(id=head.id, updated=_time(head.updated), raw=raw if _is_public(raw) else None))
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                unreadable.append(str(error))
+        entries, unreadable = read_entries(self._decode(decode_collections, answer).collections)
         last = entries[-1].id if entries else None
-        return ListingPage(entries=tuple(entries), unreadable=tuple(unreadable), at=answer.date(), last_id=last)
+        return ListingPage(entries=entries, unreadable=unreadable, at=answer.date(), last_id=last)
 
-    async def pictures(self, sequence: str, *, at_once: bool = False) -> AsyncIterator[list[msgspec.Raw]]:
-        """Pages of a sequence's items. `at_once` asks for all in one answer, which no re-sorting can tear.
+    async def pictures(self, sequence: str, *, at_once: bool = False) -> AsyncIterator[tuple[str, list[msgspec.Raw]]]:
+        """Pages of a sequence's items, each with its address. `at_once` asks for all in one answer, which no
+        re-sorting can tear.
 
         A page may be short or empty and still have a next one: the server counts hidden pictures there.
         """
@@ -214,9 +226,7 @@ class InstanceClient:
         url: str | None = f"collections/{quote(sequence, safe='')}/items{limit}"
         seen: set[str] = set()
         while url is not None:
-            if url in seen:
-                raise OriginMalformed(f"the items come back to {url}", instance=self.instance, url=url)
-            seen.add(url)
+            self._check_once(url, seen, "a sequence", self.settings.sequence_pages_max)
             try:
                 answer = await self.session.get(url)
             except OriginRefused as error:
@@ -224,25 +234,61 @@ class InstanceClient:
                 if error.status == 404 and len(seen) > 1:
                     return
                 raise
-            page = self._decode(_items, answer)
-            yield page.features
-            url = _next_link(page.links)
+            page = self._decode(decode_items, answer)
+            yield answer.url, page.features
+            url = next_link(page.links, answer.url)
 
     async def sample(self, sequence: str, limit: int) -> list[msgspec.Raw]:
         """The first items of a sequence."""
         answer = await self.session.get(f"collections/{quote(sequence, safe='')}/items?limit={limit}")
-        return self._decode(_items, answer).features
+        return self._decode(decode_items, answer).features
+
+    async def preparation(self, sequence: str) -> Preparation | None:
+        """Which pictures of a sequence are still being prepared; None where the server has no such word."""
+        if self.capabilities.status is False:
+            return None
+        try:
+            answer = await self.session.get(f"collections/{quote(sequence, safe='')}/geovisio_status")
+        except OriginRefused as error:
+            if error.status == 404:
+                # a sequence that went away meanwhile answers so too: only who never said anything has no such route
+                known = self.capabilities.status
+                self.capabilities = replace(self.capabilities, status=bool(known))
+                return None
+            raise
+        found = read_status(answer.body)
+        self.capabilities = replace(self.capabilities, status=found is not None)
+        return found
 
     async def sequence(self, sequence: str) -> Listed:
         """One sequence as it is now; OriginRefused with 404 when it is gone."""
         answer = await self.session.get(f"collections/{quote(sequence, safe='')}")
-        raw = msgspec.Raw(answer.body)
-        head = self._decode(_listed, answer)
+        head = self._decode(decode_listed, answer)
         if head.id != sequence:
             raise OriginMalformed(
                 f"asked for {sequence}, it gave {head.id[:64]}", instance=self.instance, url=answer.url
             )
-        return Listed(id=head.id, updated=_time(head.updated), raw=raw)
+        entries, _ = read_entries([msgspec.Raw(mended(answer.body))])
+        return replace(entries[0], raw=entries[0].raw or msgspec.Raw(answer.body))
+
+    async def sequences(self, ids: list[str]) -> dict[str, Listed]:
+        """Those of these sequences that a listing names, as it shows them, with tombstones; several in one answer."""
+        answer = await self.session.get(ids_url(self.listing, ids))
+        entries, _ = read_entries(self._decode(decode_collections, answer).collections)
+        found = {entry.id: entry for entry in entries}
+        if not found.keys() <= set(ids):
+            raise OriginMalformed(
+                "asked for some sequences, it gave others: its filter on `id` does not work",
+                instance=self.instance,
+                url=answer.url,
+            )
+        return found
+
+    def cannot_ask_for_ids(self, error: OriginMalformed | OriginRefused) -> None:
+        """It does not understand `sequences`. Raises the error itself when it says something else."""
+        if isinstance(error, OriginRefused) and error.status not in _NOT_UNDERSTOOD:
+            raise error
+        self.capabilities = replace(self.capabilities, ids=False)
 
     async def check_unchanged(self, before: Listed) -> None:
         """OriginChanged when the sequence's `updated` is no longer what it was before its first page."""
@@ -259,7 +305,7 @@ class InstanceClient:
             return decoder.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                return decoder.decode(without_nan(answer.body))
+                return decoder.decode(mended(answer.body))
             kind = answer.headers.get("content-type", "no content type")
             raise OriginMalformed(
                 f"{answer.url} answered {kind}, {len(answer.body)} bytes, not the JSON expected: {error}",
@@ -268,51 +314,33 @@ class InstanceClient:
             ) from error
 
 
-def _is_old_geovisio(landing: dict[str, msgspec.Raw]) -> bool:
-    """GeoVisio before 2.11.
+def _why_unfit(landing: dict[str, msgspec.Raw]) -> str:
+    """What this page lacks to be the landing page of something that can be harvested; empty when nothing.
 
-    >>> _is_old_geovisio({"geovisio_version": msgspec.Raw(b'"2.10.0-1-gabc"')}), _is_old_geovisio({})
-    (True, False)
+    >>> _why_unfit({"stac_version": msgspec.Raw(b'"1.0.0"'), "geovisio_version": msgspec.Raw(b'"2.15"')})
+    ''
+    >>> _why_unfit({"stac_version": msgspec.Raw(b'"1.0.0"')})
+    'is a STAC catalog, but no STAC API with collections and items: its conformsTo does not name OGC API Features'
+    """
+    if not bytes(landing.get("stac_version", b"")).startswith((b'"1.', b'"1"')):
+        return "is not a STAC API: its landing page has no stac_version 1.x"
+    if _geovisio_version(landing) is not None:
+        return ""
+    classes: list[str] = []
+    with suppress(msgspec.DecodeError, KeyError):
+        classes = _texts.decode(landing["conformsTo"])
+    if any("ogcapi-features" in each for each in classes):
+        return ""
+    return (
+        "is a STAC catalog, but no STAC API with collections and items: its conformsTo does not name OGC API Features"
+    )
+
+
+def _geovisio_version(landing: dict[str, msgspec.Raw]) -> tuple[int, int] | None:
+    """Major and minor number; None where it is another server.
+
+    >>> _geovisio_version({"geovisio_version": msgspec.Raw(b'"2.10.0-1-gabc"')}), _geovisio_version({})
+    ((2, 10), None)
     """
     version = re.match(rb'"(\d+)\.(\d+)', bytes(landing.get("geovisio_version", b"")))
-    return version is not None and (int(version[1]), int(version[2])) < (2, 11)
-
-
-def _next_link(links: list[_Link]) -> str | None:
-    return next((link.href for link in links if link.rel == "next" and link.href), None)
-
-
-def _stamp(when: datetime) -> str:
-    """UTC with microseconds, the form every version understands.
-
-    >>> _stamp(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    '2026-01-02T03:04:05.000000+00:00'
-    """
-    return when.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _time(text: object) -> datetime | None:
-    """UTC; what is no time is absent here, and refused with its name when the sequence is read."""
-    try:
-        when = datetime.fromisoformat(str(text))
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _is_public(raw: msgspec.Raw) -> bool:
-    """False for a tombstone too: its status is `deleted`."""
-    try:
-        check_public(raw)
-    except RecordNotPublic:
-        return False
-    return True
-
-
-def without_nan(body: bytes) -> bytes:
-    """The NaN and Infinity of careless servers as texts, so that only the item they are in is refused.
-
-    >>> without_nan(b'{"a": [NaN, -Infinity], "NaN": "is NaN"}')
-    b'{"a": ["NaN", "-Infinity"], "NaN": "is NaN"}'
-    """
-    return _NAN.sub(lambda match: match[0] if match[0].startswith(b'"') else b'"' + match[0] + b'"', body)
+    return (int(version[1]), int(version[2])) if version else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from federation.cells import cell_box
 from federation.cells import parent as parent_cell
-from federation.database import Connection, Role, connect, point_ewkb
+from federation.database import Connection, Role, connect, point_ewkb, rows_of
 from federation.leaves import LeafSet, load_leaves
 from federation.payload import Packer
 from federation.queries import query
@@ -32,6 +32,8 @@ class Lane:
     settings: Settings
     leaves: LeafSet
     staged: int = 0
+    #: pictures of sequences that are merged after the others
+    kept_back: int = 0
     #: the set changed while pictures were staged that were placed by an older one
     misplaced: bool = False
     _rows: list[tuple[object, ...]] = field(default_factory=list)
@@ -136,8 +138,36 @@ class Lane:
         await self.connection.execute(query("place_staged"), cells, [self.leaves.leaf_of(cell) for cell in cells])
         self.misplaced = False
 
-    async def empty(self) -> None:
-        """Make it ready for the next batch."""
+    async def losing(self, sequences: Sequence[int]) -> set[int]:
+        """Which of these staged sequences have pictures in the index that are not staged, here under any sequence."""
+        await self.flush()
+        stood = await self.connection.fetch(query("cells_of_sequences"), list(sequences))
+        cells = self.leaves.standing_for(row[0] for row in stood)
+        rows = await self.connection.fetch(query("losing_sequences"), cells, list(sequences)) if cells else []
+        return {row[0] for row in rows}
+
+    async def keep_back(self, sequences: Sequence[int]) -> None:
+        """Put what is staged of them aside, until `take_up`."""
+        moved = rows_of(await self.connection.execute(query("keep_staged_back"), list(sequences)))
+        self.staged -= moved
+        self.kept_back += moved
+
+    async def take_up(self) -> None:
+        """Stage again what was put aside; its cells may be those of an older set of leaves."""
+        self.staged += rows_of(await self.connection.execute(query("take_staged_up")))
+        self.kept_back, self.misplaced = 0, True
+
+    async def drop_twice(self) -> None:
+        """Of ids staged under two sequences only the last is kept: it moved while they were read."""
+        await self.flush()
+        await self.connection.execute(query("drop_staged_twice"))
+        self.staged = await self.connection.fetchval(query("count_staged"))
+
+    async def empty(self, *, kept_back: bool = False) -> None:
+        """Make it ready for the next batch; with `kept_back`, what was put aside goes too."""
         self._rows.clear()
         self.staged, self.misplaced = 0, False
         await self.connection.execute(query("empty_stage"))
+        if kept_back:
+            self.kept_back = 0
+            await self.connection.execute(query("empty_kept_back"))

@@ -24,6 +24,8 @@ _TRANSIENT = (
     asyncpg.LockNotAvailableError,
 )
 _ATTEMPTS = 6
+#: Bookkeeping that commits with a merge: it gets the connection, and the numbers of the sequences that changed.
+InTransaction = Callable[[Connection, frozenset[int]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class _LeavesChanged(Exception):
 
 
 async def merge_batch(
-    lane: Lane, batch: Batch, packer: Packer, *, in_transaction: Callable[[Connection], Awaitable[None]] | None = None
+    lane: Lane, batch: Batch, packer: Packer, *, in_transaction: InTransaction | None = None
 ) -> Merged:
     """Bring the batch in and empty the lane. `in_transaction` adds bookkeeping that must commit with it.
 
@@ -67,7 +69,7 @@ async def merge_batch(
             async with explained("merging"), lane.connection.transaction():
                 merged = await _merge(lane, batch, packer)
                 if in_transaction is not None:
-                    await in_transaction(lane.connection)
+                    await in_transaction(lane.connection, merged.sequences)
         except _LeavesChanged:
             await lane.replace_leaves()
         except _TRANSIENT:

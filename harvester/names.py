@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from federation.database import Connection
+from federation.database import Connection, rows_of
 from federation.queries import query
 from federation.record import Account, Picture
+
+logger = logging.getLogger(__name__)
 
 #: Beyond this many entries a cache is replaced: a visit must not grow with the size of an instance.
 _CACHE_MAX = 50_000
@@ -73,7 +76,12 @@ class Names:
         return self._numbers
 
     async def _learn_accounts(self, connection: Connection, known: NameNumbers, names: dict[str, str]) -> None:
-        await connection.execute(query("keep_accounts"), self.instance, list(names), list(names.values()))
+        renamed = await connection.fetch(query("keep_accounts"), self.instance, list(names), list(names.values()))
+        if renamed:
+            numbers = [row["n"] for row in renamed]
+            due = rows_of(await connection.execute(query("recheck_accounts"), self.instance, numbers))
+            # which is announced by nothing: their other sequences still say the old name
+            logger.info("accounts renamed", extra={"instance": self.instance, "accounts": numbers, "read_again": due})
         for row in await connection.fetch(query("read_accounts"), self.instance, list(names)):
             known.accounts[str(row["id"])] = row["n"]
         known.account_names.update(names)

@@ -6,8 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from federation.database import Row
+
 #: Called with the visit's counters whenever they moved.
 OnProgress = Callable[["Progress"], None]
+
+#: Counters of a run's row, in the order of the queries `report_run` and `report_help`.
+COUNTED = (
+    "sequences_seen", "sequences_changed", "sequences_removed", "sequences_failed", "sequences_expected",
+    "sequences_reconciled", "pictures_seen", "pictures_changed", "pictures_removed", "pictures_quarantined",
+    "pictures_not_public", "pictures_expected", "pictures_skipped", "requests", "received_bytes",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -21,17 +30,21 @@ class Progress:
     sequences_removed: int = 0
     sequences_failed: int = 0
     sequences_expected: int = 0
+    sequences_reconciled: int = 0
     pictures_seen: int = 0
     pictures_changed: int = 0
     pictures_removed: int = 0
     pictures_quarantined: int = 0
     pictures_not_public: int = 0
+    pictures_expected: int = 0
+    pictures_skipped: int = 0
     requests: int = 0
     received_bytes: int = 0
     last_error: str = ""
     last_error_url: str = ""
     outcome: str = "running"
     started: float = field(default_factory=time.monotonic)
+    _told: tuple[int, ...] = ()
 
     @property
     def elapsed_s(self) -> float:
@@ -48,22 +61,20 @@ class Progress:
         self.last_error = str(error)[:1000]
         self.last_error_url = str(getattr(error, "url", ""))[:1000]
 
-    def columns(self) -> tuple[object, ...]:
-        """In the order of the query `report_run`."""
-        return (
-            self.phase,
-            self.sequences_seen,
-            self.sequences_changed,
-            self.sequences_removed,
-            self.sequences_failed,
-            self.sequences_expected,
-            self.pictures_seen,
-            self.pictures_changed,
-            self.pictures_removed,
-            self.pictures_quarantined,
-            self.pictures_not_public,
-            self.requests,
-            self.received_bytes,
-            self.last_error,
-            self.last_error_url,
-        )
+    def counts(self) -> tuple[int, ...]:
+        """All counters, in the order of `COUNTED`."""
+        return tuple(getattr(self, name) for name in COUNTED)
+
+    def untold(self, counts: tuple[int, ...]) -> tuple[int, ...]:
+        """What the run's row does not know yet of these counts: several processes add to one row."""
+        return tuple(now - told for now, told in zip(counts, self._told or (0,) * len(counts), strict=True))
+
+    def told(self, counts: tuple[int, ...]) -> None:
+        """The run's row has these counts now."""
+        self._told = counts
+
+    def take_totals(self, row: Row) -> None:
+        """The counters of the whole visit, those of its helpers included, as its row has them."""
+        for name in COUNTED:
+            setattr(self, name, row[name])
+        self._told = self.counts()

@@ -1,7 +1,7 @@
 """Decides when: which instances are due, when counts are folded, leaves split and expired rows purged.
 
-APScheduler only says that it is time; the work runs in tasks of our own, because its executor cancels what runs at
-shutdown and cannot wait for it.
+Who is due becomes a job in the queue. APScheduler only says that it is time; the work runs in tasks of our own, because
+its executor cancels what runs at shutdown and cannot wait for it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from federation.database import Pool, explained
 from federation.errors import PanofedError
 from federation.instances import load_instances, sync_instances
-from federation.queries import query
 from federation.settings import Settings
 from harvester.compact import compact
 from harvester.fold import fold
-from harvester.progress import OnProgress
+from harvester.purge import purge
+from harvester.queue import Queue
 from harvester.split import split_leaves
 from harvester.visit import Harvester
+from harvester.worker import OnEnd, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -41,44 +42,44 @@ async def sync_file(pool: Pool, settings: Settings) -> None:
         await sync_instances(connection, entries)
 
 
-async def purge(pool: Pool, settings: Settings) -> int:
-    """Drop rows that are only kept for a while."""
-    async with explained("purging"):
-        purged: int = await pool.fetchval(
-            query("purge_expired"),
-            timedelta(days=settings.changes_kept_days),
-            timedelta(days=settings.quarantine_kept_days),
-        )
-        return purged
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Service:
-    """The harvester as a service: visits every enabled instance at its cadence until it is stopped."""
+    """Decides when, and works: any number of processes may, each due instance becomes one job all the same.
+
+    `keeps_house`: reads instances.yaml and does what is not about one instance: folding, splitting, purging, compacting.
+    """
 
     harvester: Harvester
-    on_progress: OnProgress
+    queue: Queue
+    on_end: OnEnd
+    keeps_house: bool = True
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _file_seen: float = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end what runs: a visit that is cut short goes on where it stood."""
-        settings = self.harvester.settings
         scheduler = AsyncIOScheduler(timezone="UTC")
-        for name, seconds, work in (
-            ("visits", _DUE_S, self._start_visits),
+        for name, seconds, work in self._duties():
+            scheduler.add_job(self._once(name, work), "interval", seconds=seconds, id=name, max_instances=1)
+        scheduler.start()
+        try:
+            await Worker(harvester=self.harvester, pool=self.queue.pool, on_end=self.on_end).run(stop)
+        finally:
+            scheduler.shutdown(wait=False)
+            await self._drain()
+
+    def _duties(self) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
+        settings = self.harvester.settings
+        visits: tuple[str, float, Callable[[], Awaitable[None]]] = ("visits", _DUE_S, self._put_visits)
+        if not self.keeps_house:
+            return [visits]
+        return [
+            visits,
             ("folding", settings.fold_interval_s, self._fold),
             ("splitting", settings.leaf_check_s, self._split),
             ("purging", _PURGE_S, self._purge),
             ("compacting", _COMPACT_S, self._compact),
-        ):
-            scheduler.add_job(self._once(name, work), "interval", seconds=seconds, id=name, max_instances=1)
-        scheduler.start()
-        try:
-            await stop.wait()
-        finally:
-            scheduler.shutdown(wait=False)
-            await self._drain()
+        ]
 
     def _once(self, name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
         async def start() -> None:
@@ -99,15 +100,10 @@ class Service:
         except (PanofedError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             logger.error("%s failed: %s", name, error)
 
-    async def _start_visits(self) -> None:
-        await self._sync_when_changed()
-        for row in await self.harvester.due(every=False):
-            name = f"visit {row['name']}"
-            if name not in self._tasks:
-                self._spawn(name, self._visit(row))
-
-    async def _visit(self, row: asyncpg.Record) -> None:
-        await self.harvester.visit(row, self.on_progress)
+    async def _put_visits(self) -> None:
+        if self.keeps_house:
+            await self._sync_when_changed()
+        await self.queue.put_visits(row["n"] for row in await self.harvester.due(every=False))
 
     async def _sync_when_changed(self) -> None:
         changed = self.harvester.settings.instances_file.stat().st_mtime
@@ -123,7 +119,9 @@ class Service:
         await split_leaves(self.harvester.pool, self.harvester.settings)
 
     async def _purge(self) -> None:
-        await purge(self.harvester.pool, self.harvester.settings)
+        settings = self.harvester.settings
+        await purge(self.harvester.pool, settings)
+        await self.queue.purge(timedelta(days=settings.jobs_kept_days))
 
     async def _compact(self) -> None:
         self.harvester.check_room()

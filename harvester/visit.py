@@ -1,4 +1,4 @@
-"""A visit from outside: its lock, its run row, its connections, its outcome; and all visits that are due."""
+"""A visit from outside: its run and its connections, its outcome; help for another's visit; all visits that are due."""
 
 from __future__ import annotations
 
@@ -11,27 +11,40 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import asyncpg
 import orjson
 
-from federation.database import Connection, Pool, Role, Row, connect, explained
+from federation.capabilities import Capabilities
+from federation.database import Connection, Pool, Row, explained
 from federation.errors import DatabaseError, DatabaseFull, OriginError, PanofedError, RunFenced
 from federation.outbound import OriginSession
 from federation.queries import query
 from federation.settings import Settings
-from harvester.client import InstanceClient, Listing
+from harvester.cadence import backoff_s, is_due, pause_s
+from harvester.client import InstanceClient
+from harvester.consent import Consent
 from harvester.crawl import Visit
 from harvester.dictionaries import PackerOf, repack
 from harvester.lane import Lane
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
+from harvester.queue import Queue
+from harvester.ranges import RangeLost, read_ranges
+from harvester.runs import (
+    REPORT_S,
+    keep_reporting,
+    read_visited,
+    report_help,
+    report_run,
+    silent,
+    start_run,
+    worker_name,
+)
 from harvester.tasks import Instance, LaneState
+from harvester.turnstile import shared_turnstile
 
 logger = logging.getLogger(__name__)
 
 _CONFIGURATION_AGE = timedelta(days=1)
-_REPORT_S = 1.0
-_BACKOFF_MAX_S = 3_600.0
 #: A database that restarts is back in seconds: an ended visit is written down then.
 _CLOSE_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -41,35 +54,51 @@ class Harvester:
     """What every visit needs: where the database is, a pool for short statements, the settings.
 
     `disk` is a folder on the database's disk, when that is a disk of this machine: visits leave some of it free.
+    `queue` is where a visit asks other workers for help; without one it does all by itself.
     """
 
     dsn: str
     pool: Pool
     settings: Settings
     disk: Path | None = None
+    queue: Queue | None = None
+    #: its visits read every sequence again, changed or not
+    thorough: bool = False
 
-    async def due(self, *, every: bool) -> list[Row]:
-        """Instances to visit now; with `every`, all that are enabled."""
+    async def due(self, *, every: bool, instance: int | None = None) -> list[Row]:
+        """Instances to visit now; with `every`, all that are enabled. `instance`: only this one."""
+        lease = timedelta(seconds=self.settings.run_lease_s)
         async with explained("reading instances"):
-            rows: list[Row] = await self.pool.fetch(query("read_due_instances"), every)
-            return rows
+            rows: list[Row] = await self.pool.fetch(query("read_due_instances"), every, lease, instance or 0)
+        now = datetime.now(UTC)
+        return [row for row in rows if every or is_due(row["quiet_hours"], now, pinged=row["pinged"])]
 
     async def visit_all(self, on_progress: OnProgress, *, only: str | None = None) -> list[Progress]:
-        """Visit every enabled instance at once, each on its own; returns how each visit ended."""
+        """Visit every enabled instance at once, each on its own; returns how each visit ended.
+
+        One that somebody else visits is left to them; one whose visitor died is taken over.
+        """
         rows = [row for row in await self.due(every=True) if only is None or row["name"] == only]
         async with asyncio.TaskGroup() as group:
-            visits = [group.create_task(self.visit(row, on_progress)) for row in rows]
+            visits = [group.create_task(self._visit_in_turn(row, on_progress)) for row in rows]
         return [visit.result() for visit in visits]
+
+    async def _visit_in_turn(self, row: Row, on_progress: OnProgress) -> Progress:
+        progress = await self.visit(row, on_progress)
+        while progress.outcome == "skipped" and await silent(self.pool, row["n"], self.settings):
+            progress = await self.visit(row, on_progress)
+        return progress
 
     async def visit(self, row: Row, on_progress: OnProgress) -> Progress:
         """One visit. Whatever goes wrong with the instance is in the result and in its run row, not raised."""
         progress = Progress(row["name"])
         try:
-            async with self._locked(row["n"]) as locked:
-                if not locked:
-                    progress.outcome, progress.last_error = "skipped", "another process is visiting it"
-                    return progress
-                await self._run(row, progress, on_progress)
+            self.check_room()
+            run = await start_run(self.pool, row["n"], self.settings)
+            if run is None:
+                progress.outcome, progress.last_error = "skipped", "another process is visiting it"
+                return progress
+            await self._run(await read_visited(self.pool, row["n"], self.settings), run, progress, on_progress)
         except Exception as error:
             # the boundary of one instance: whatever it was, the others go on
             progress.outcome = "failed"
@@ -78,35 +107,26 @@ class Harvester:
             logger.error("visit failed: %s", error, exc_info=unknown, extra={"instance": row["name"]})
             with suppress(DatabaseError):
                 async with explained("putting a visit off"):
-                    await self._put_off(self.pool, row, progress)
+                    await self.pool.execute(
+                        query("visit_not_started"), row["n"], progress.last_error, self._backoff(row, error)
+                    )
         on_progress(progress)
         return progress
 
-    @asynccontextmanager
-    async def _locked(self, instance: int) -> AsyncIterator[bool]:
-        """A lock that lasts as long as its connection: it is free again when this process is killed."""
-        connection = await connect(self.dsn, Role.WRITER, self.settings)
-        try:
-            async with explained("locking"):
-                yield await connection.fetchval(query("lock_instance"), str(instance))
-        finally:
-            await connection.close()
-
-    async def _run(self, row: Row, progress: Progress, on_progress: OnProgress) -> None:
-        self.check_room()
-        async with explained("starting a run"):
-            await self.pool.execute(query("close_interrupted_runs"), row["n"])
-            run: int = await self.pool.fetchval(query("start_run"), row["n"])
-        reporter = asyncio.create_task(self._report(run, progress))
+    async def _run(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> None:
         error: Exception | None = None
         cancelled = False
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch_room())
+                watches = [
+                    group.create_task(self._watch_room()),
+                    group.create_task(keep_reporting(self.pool, run, progress)),
+                ]
                 async with explained("harvesting"):
                     await self._harvest(row, run, progress, on_progress)
-                watch.cancel()
-            progress.outcome = "partial" if progress.sequences_failed or progress.pictures_quarantined else "done"
+                for watch in watches:
+                    watch.cancel()
+            progress.outcome = "done"
         except* asyncio.CancelledError:
             # raised again here it would come out in a group, and the task would not count as cancelled
             progress.outcome, cancelled = "interrupted", True
@@ -117,7 +137,6 @@ class Harvester:
             if not isinstance(error, PanofedError):
                 logger.exception("visit failed by a fault of ours", extra={"instance": row["name"]})
         finally:
-            reporter.cancel()
             if not isinstance(error, RunFenced):
                 await asyncio.shield(self._close_when_possible(row, run, progress, error))
         if cancelled:
@@ -141,57 +160,86 @@ class Harvester:
     async def _watch_room(self) -> None:
         while True:
             self.check_room()
-            await asyncio.sleep(_REPORT_S / 2)
+            await asyncio.sleep(REPORT_S / 2)
 
     async def _harvest(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> None:
-        settings, capabilities = self.settings, orjson.loads(row["capabilities"])
-        async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(
-                OriginSession(
-                    settings,
-                    row["url"],
-                    instance=row["name"],
-                    concurrency=row["concurrency"],
-                    requests_per_s=row["requests_per_s"],
-                )
-            )
-            lanes = []
-            for _ in range(row["concurrency"] or settings.instance_concurrency):
-                lane = await Lane.open(self.dsn, settings)
-                stack.push_async_callback(lane.close)
-                lanes.append(LaneState(lane))
-            listing = Listing(capabilities["listing"]) if "listing" in capabilities else None
-            client = InstanceClient(session, settings, row["name"], listing)
-            await self._refresh_configuration(row, client)
-            packer = await PackerOf.load(lanes[0].lane.connection, row["n"], settings)
-            visit = Visit(
-                instance=_instance(row),
-                run=run,
-                client=client,
-                pool=self.pool,
-                settings=settings,
-                lanes=lanes,
-                packer=packer,
-                names=Names(row["n"]),
-                progress=progress,
-                on_progress=on_progress,
-            )
-            try:
-                await visit.harvest()
-            finally:
-                # told even when nothing changed
-                progress.requests, progress.received_bytes = session.requests, session.received_bytes
-            if client.listing is not None and client.listing != listing:
-                await self._keep_listing(row, capabilities, client.listing)
+        async with self._equipped(row, run, progress, on_progress) as visit:
+            await self._refresh_configuration(row, run, visit.client)
+            known = visit.client.capabilities
+            await visit.harvest()
+            if visit.client.capabilities != known:
+                learnt = orjson.dumps(visit.client.capabilities.kept()).decode()
+                await self.pool.execute(query("keep_capabilities"), row["n"], learnt, run)
+            packer = visit.packer
             if packer.packer.dictionary and packer.plain_sequences:
                 progress.phase = "packing"
                 await repack(self.pool, packer.plain_sequences, packer.packer)
 
-    async def _keep_listing(self, row: Row, capabilities: dict[str, object], listing: Listing) -> None:
-        learnt = orjson.dumps({**capabilities, "listing": listing}).decode()
-        await self.pool.execute(query("keep_capabilities"), row["n"], learnt)
+    @asynccontextmanager
+    async def _equipped(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> AsyncIterator[Visit]:
+        """A visit with its session at the instance and its lanes; both are shared politely with other workers'."""
+        settings = self.settings
+        limits = {"concurrency": row["concurrency"], "requests_per_s": row["requests_per_s"]}
+        async with AsyncExitStack() as stack:
+            turnstile = await stack.enter_async_context(shared_turnstile(self.pool, row["n"], settings, **limits))
+            session = await stack.enter_async_context(
+                OriginSession(settings, row["url"], instance=row["name"], turnstile=turnstile)
+            )
+            consent = Consent(dsn=self.dsn, pool=self.pool, settings=settings, instance=row["n"], session=session)
+            await consent.ask(progress)
+            lanes = []
+            for _ in range(min(row["concurrency"] or settings.instance_concurrency, settings.visit_lanes)):
+                lane = await Lane.open(self.dsn, settings)
+                stack.push_async_callback(lane.close)
+                lanes.append(LaneState(lane))
+            capabilities = Capabilities.read(orjson.loads(row["capabilities"]))
+            try:
+                yield Visit(
+                    instance=_instance(row),
+                    run=run,
+                    client=InstanceClient(session, settings, row["name"], capabilities),
+                    pool=self.pool,
+                    settings=settings,
+                    lanes=lanes,
+                    packer=await PackerOf.load(lanes[0].lane.connection, row["n"], settings),
+                    names=Names(row["n"]),
+                    progress=progress,
+                    on_progress=on_progress,
+                    worker=worker_name(),
+                    ask_help=self._ask_help,
+                    thorough=self.thorough,
+                )
+            finally:
+                # told even when nothing changed
+                progress.requests, progress.received_bytes = session.requests, session.received_bytes
 
-    async def _refresh_configuration(self, row: Row, client: InstanceClient) -> None:
+    async def _ask_help(self, instance: int) -> None:
+        if self.queue is not None and self.settings.crawl_workers > 1:
+            await self.queue.put_help(instance, self.settings.crawl_workers - 1)
+
+    async def help(self, row: Row, run: int, on_progress: OnProgress) -> Progress:
+        """Read ranges of another worker's first crawl, until none is free. What goes wrong is in the result."""
+        progress = Progress(row["name"])
+        try:
+            self.check_room()
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(keep_reporting(self.pool, run, progress, helps=True))
+                async with self._equipped(row, run, progress, on_progress) as visit:
+                    await read_ranges(visit)
+                watch.cancel()
+            progress.outcome = "done"
+        except* Exception as faults:
+            error = _first(faults)
+            progress.outcome = "failed"
+            progress.failed(error)
+            unknown = None if isinstance(error, PanofedError) else error
+            logger.warning("help ended: %s", error, exc_info=unknown, extra={"instance": row["name"]})
+        finally:
+            with suppress(DatabaseError):
+                await asyncio.shield(report_help(self.pool, run, progress))
+        return progress
+
+    async def _refresh_configuration(self, row: Row, run: int, client: InstanceClient) -> None:
         """Landing page and configuration once a day; when it fails later on, the former copy is kept."""
         if row["configuration_at"] is not None and datetime.now(UTC) - row["configuration_at"] < _CONFIGURATION_AGE:
             return
@@ -204,46 +252,45 @@ class Harvester:
             return
         version = bytes(landing.get("geovisio_version", b"")).decode().strip('"')
         document = (configuration or b"{}").decode().replace("\\u0000", "")
-        await self.pool.execute(query("keep_configuration"), row["n"], document, version[:64])
-
-    async def _report(self, run: int, progress: Progress) -> None:
-        """Keep the run's row alive; a database that is away for a moment does not end the visit here."""
-        while True:
-            try:
-                await self.pool.execute(query("report_run"), run, *progress.columns())
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                logger.warning("run not reported", extra={"run": run})
-            await asyncio.sleep(_REPORT_S)
+        await self.pool.execute(query("keep_configuration"), row["n"], document, version[:64], run)
 
     async def _close_when_possible(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
         """Write down how the visit ended. When the database stays away, the next visit calls this run interrupted."""
-        for pause_s in (*_CLOSE_AGAIN_S, 0.0):
+        for wait_s in (*_CLOSE_AGAIN_S, 0.0):
             try:
                 await self._close(row, run, progress, error)
+            except RunFenced:
+                return
             except DatabaseError as fault:
                 logger.warning("run not closed: %s", fault, extra={"run": run})
             else:
                 return
             if progress.outcome == "interrupted":
                 return  # this process is being stopped, and must not be held up
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(wait_s)
 
     async def _close(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
-        settings = self.settings
-        async with explained("closing the run"), self.pool.acquire() as connection:
-            await connection.execute(query("report_run"), run, *progress.columns())
-            await connection.execute(query("end_run"), run, progress.outcome)
+        progress.take_totals(await report_run(self.pool, run, progress))
+        if progress.outcome == "done" and (progress.sequences_failed or progress.pictures_quarantined):
+            progress.outcome = "partial"
+        async with explained("closing the run"), self.pool.acquire() as connection, connection.transaction():
             if progress.outcome in ("done", "partial"):
-                moved = bool(progress.sequences_changed or progress.sequences_removed)
-                await connection.execute(
-                    query("visit_succeeded"), row["n"], timedelta(seconds=settings.cadence_s), moved
-                )
+                await self._succeeded(connection, row, run, progress)
             elif error is not None:
-                await self._put_off(connection, row, progress)
+                values = row["n"], run, progress.last_error, self._backoff(row, error)
+                await connection.execute(query("visit_failed"), *values)
+            await connection.execute(query("end_run"), run, progress.outcome)
 
-    async def _put_off(self, connection: Connection | Pool, row: Row, progress: Progress) -> None:
-        delay_s = min(self.settings.cadence_s * 2 ** min(row["failures"], 10), _BACKOFF_MAX_S)
-        await connection.execute(query("visit_failed"), row["n"], progress.last_error, timedelta(seconds=delay_s))
+    async def _succeeded(self, connection: Connection, row: Row, run: int, progress: Progress) -> None:
+        moved = bool(progress.sequences_changed or progress.sequences_removed)
+        unchanged = timedelta() if moved else row["unchanged"]
+        pause = timedelta(seconds=pause_s(self.settings, row["cadence_s"], unchanged))
+        await connection.execute(query("visit_succeeded"), row["n"], run, pause, moved)
+
+    def _backoff(self, row: Row, error: Exception) -> timedelta:
+        """What the instance asks for (Retry-After), or the circuit breaker's pause, may be longer than ours."""
+        asked_s = getattr(error, "retry_after_s", None) or 0.0
+        return timedelta(seconds=max(backoff_s(self.settings, row["cadence_s"], row["failures"]), asked_s))
 
 
 def _instance(row: Row) -> Instance:
@@ -255,6 +302,7 @@ def _instance(row: Row) -> Instance:
         cursor=row["cursor"],
         crawl_after=None if row["crawl_after"] is None else str(row["crawl_after"]),
         crawl_started=row["crawl_started"],
+        listed_at=row["listed_at"],
     )
 
 
@@ -270,6 +318,6 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
             leaves.append(each)
     for kind in (RunFenced, DatabaseFull, DatabaseError):
         for leaf in leaves:
-            if isinstance(leaf, kind):
+            if isinstance(leaf, kind) and not isinstance(leaf, RangeLost):
                 return leaf
     return leaves[0]

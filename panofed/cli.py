@@ -5,10 +5,13 @@ from __future__ import annotations
 import typer
 
 from panofed.db_cli import db_app
+from panofed.export_cli import export_app
 from panofed.harvest_cli import harvest
 from panofed.instances_cli import instances_app
 from panofed.run_cli import demo, doctor, run, serve
 from panofed.runs_cli import runs
+from panofed.tokens_cli import tokens_app
+from panofed.worker_cli import worker
 
 app = typer.Typer(
     name="panofed",
@@ -19,10 +22,13 @@ app = typer.Typer(
 app.command()(run)
 app.command()(serve)
 app.command()(harvest)
+app.command()(worker)
 app.command()(runs)
 app.command()(demo)
 app.command()(doctor)
+instances_app.add_typer(tokens_app, name="token")
 app.add_typer(instances_app, name="instances")
+app.add_typer(export_app, name="export")
 app.add_typer(db_app, name="db")
 
 

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from federation.database import Role, open_pool
+from federation.database import Role, check_schema, open_pool
 from federation.errors import ConfigurationError
 from federation.settings import Settings
 from harvester.compact import compact
 from harvester.fold import fold
+from harvester.progress import COUNTED
 from harvester.progress import Progress as Visited
+from harvester.queue import POOL_SIZE, Kind, Queue
+from harvester.runs import worker_name
 from harvester.schedule import Service, sync_file
 from harvester.split import split_leaves
 from harvester.visit import Harvester
 from panofed.messages import OUTCOME_COLOURS, nothing_enabled
 from panofed.ready import database_folder
 
+logger = logging.getLogger(__name__)
+
 console = Console(highlight=False)
 
 
-async def harvest_once(dsn: str, settings: Settings, instance: str) -> bool:
-    """One visit of each enabled instance; returns whether any failed."""
+async def harvest_once(dsn: str, settings: Settings, instance: str, *, thorough: bool = False) -> bool:
+    """One visit of each enabled instance; returns whether any failed. `thorough`: every sequence is read again."""
     async with open_pool(dsn, Role.WRITER, settings) as pool:
         await sync_file(pool, settings)
-        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings))
+        disk = database_folder(settings)
+        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=disk, queue=Queue(pool), thorough=thorough)
         due = [row["name"] for row in await harvester.due(every=True)]
         if instance and instance not in due:
             raise ConfigurationError(
@@ -67,17 +75,55 @@ async def _finish(harvester: Harvester) -> None:
 
 async def serve_harvests(dsn: str, settings: Settings, *, alone: bool) -> bool:
     """Visit at each instance's cadence until SIGINT or SIGTERM. `alone`: nobody else tells that none is enabled."""
+    stop = _stop_by_signal()
+    async with open_pool(dsn, Role.WRITER, settings) as pool, _open_queue(dsn, settings) as queue:
+        await sync_file(pool, settings)
+        disk = database_folder(settings)
+        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=disk, queue=queue)
+        if alone and not await harvester.due(every=True):
+            console.print(nothing_enabled(settings))
+        await Service(harvester=harvester, queue=queue, on_end=_log).run(stop)
+    return False
+
+
+async def serve_jobs(dsn: str, settings: Settings) -> None:
+    """Take jobs until SIGINT or SIGTERM, and tell of what was done."""
+    stop = _stop_by_signal()
+    async with open_pool(dsn, Role.WRITER, settings) as pool, _open_queue(dsn, settings) as queue:
+        async with pool.acquire() as connection:
+            await check_schema(connection)
+        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings), queue=queue)
+        told = _tell if console.is_terminal else _log
+        console.print(f"worker {worker_name()} takes up to {settings.worker_jobs} jobs at once; Ctrl-C stops it")
+        await Service(harvester=harvester, queue=queue, on_end=told, keeps_house=False).run(stop)
+    console.print("stopped; other workers, or the next start, go on from here")
+
+
+def _stop_by_signal() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with open_pool(dsn, Role.WRITER, settings) as pool:
-        await sync_file(pool, settings)
-        harvester = Harvester(dsn=dsn, pool=pool, settings=settings, disk=database_folder(settings))
-        if alone and not await harvester.due(every=True):
-            console.print(nothing_enabled(settings))
-        await Service(harvester, lambda _: None).run(stop)
-    return False
+    return stop
+
+
+@asynccontextmanager
+async def _open_queue(dsn: str, settings: Settings) -> AsyncIterator[Queue]:
+    async with open_pool(dsn, Role.WRITER, settings, size=POOL_SIZE) as pool:
+        yield Queue(pool)
+
+
+def _tell(kind: Kind, visit: Visited) -> None:
+    """On a terminal: what changed something or went wrong; visits that found nothing new would fill it."""
+    if visit.outcome != "done" or visit.sequences_changed or visit.sequences_removed or visit.pictures_seen:
+        helped = "helped with " if kind is Kind.HELP else ""
+        console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/] {helped}{_told_visit(visit)}", soft_wrap=True)
+
+
+def _log(kind: Kind, visit: Visited) -> None:
+    counts = dict(zip(COUNTED, visit.counts(), strict=True))
+    told = {name: count for name, count in counts.items() if count}
+    logger.info("%s ended", kind.value, extra={"instance": visit.instance, "outcome": visit.outcome, **told})
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -15,7 +14,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from federation.database import Pool, Role, Row, check_schema, explained, open_pool
 from federation.errors import ConfigurationError, DatabaseError, PanofedError
@@ -25,13 +23,18 @@ from federation.queries import query
 from federation.settings import Settings, load_settings
 from panofed.cluster import Cluster, cluster_config
 from panofed.instances_edit import append_entry, edit_file, remove_entry, set_enabled
+from panofed.instances_table import capability_lines, instances_table
 from panofed.ready import ready_database, working_url
 
 #: On disk with everything included; what docs/benchmarks.md measures at a million pictures.
 BYTES_PER_PICTURE = 900
 BY_HAND = "paused by hand"
 REMOVING = "being removed"
-STATE_COLOURS = {"enabled": "green", "disabled": "dim", "paused": "yellow", "braked": "red"}
+#: What a person may say after the brake.
+DECISIONS = {
+    "--confirm": "they are gone. The next visit lists everything, and what is missing then is removed here.",
+    "--refuse": "they are not. Go on without removing them, until so little is missing that nobody need decide.",
+}
 
 Withdraw = Callable[[Pool, int, Callable[[int], None]], Awaitable[int]]
 
@@ -75,7 +78,9 @@ def list_command() -> None:
     with _explained():
         registry = _registry()
         rows, note = asyncio.run(_rows_if_any(registry.settings))
-        console.print(_table(registry.entries, rows))
+        console.print(instances_table(registry.entries, rows))
+        for line in capability_lines(rows):
+            console.print(line, soft_wrap=True)
         if note:
             console.print(f"[dim]Only what {escape(str(registry.settings.instances_file))} says: {escape(note)}[/dim]")
 
@@ -140,10 +145,19 @@ def pause(
 
 
 @instances_app.command()
-def resume(name: Name, yes: Yes = False) -> None:
-    """Visit a paused instance again; clears a brake, after showing what that means."""
+def resume(
+    name: Name,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="After a brake: what is missing is gone, remove it.")
+    ] = False,
+    refuse: Annotated[bool, typer.Option("--refuse", help="After a brake: keep what is missing, go on.")] = False,
+) -> None:
+    """Visit a paused instance again. One that the brake stopped needs a decision: --confirm or --refuse."""
     with _explained():
-        asyncio.run(_resume(_registry(), name, yes))
+        if confirm and refuse:
+            raise ConfigurationError("--confirm and --refuse are opposites: give one of them")
+        decision = "confirmed" if confirm else "refused" if refuse else ""
+        asyncio.run(_resume(_registry(), name, decision))
 
 
 @instances_app.command()
@@ -171,7 +185,7 @@ async def _pause(registry: Registry, name: str, reason: str) -> None:
         console.print(f"{name} is paused. To go on: panofed instances resume {name}")
 
 
-async def _resume(registry: Registry, name: str, yes: bool) -> None:
+async def _resume(registry: Registry, name: str, decision: str) -> None:
     async with _synced(registry) as pool:
         row = await _row(pool, name)
         if row["state"] in ("enabled", "disabled"):
@@ -182,19 +196,26 @@ async def _resume(registry: Registry, name: str, yes: bool) -> None:
         if entry is None and row["source"] == "file":
             raise ConfigurationError(f"{name} has no entry in {registry.settings.instances_file}: add it back first")
         state = "enabled" if entry is None else state_of(entry)
-        if row["state"] == "braked" and not _released(row, yes):
-            raise typer.Exit(1)
+        if row["state"] == "braked":
+            await _decide(pool, row, decision)
         await _set_state(pool, row, state, "")
         console.print(f"{name} is {state} again.")
 
 
-def _released(row: Row, yes: bool) -> bool:
-    console.print(f"The brake stopped {row['name']}: {escape(row['state_reason'])}")
-    console.print(
-        f"{row['pictures']:,} of its pictures are held. Resuming believes the instance: at the next visits, pictures "
-        "it no longer lists are removed here too."
-    )
-    return yes or typer.confirm(f"Resume {row['name']}?")
+async def _decide(pool: Pool, row: Row, decision: str) -> None:
+    """What becomes of the pictures that are missing without a word; without a decision it explains, and ends."""
+    name = row["name"]
+    if not decision:
+        console.print(f"The brake stopped {name}: {escape(row['state_reason'])}", soft_wrap=True)
+        held = f"{row['pictures']:,} of its pictures are held and served. Look at {escape(row['url'])} and decide:"
+        console.print(held, soft_wrap=True)
+        for option, meaning in DECISIONS.items():
+            console.print(f"  panofed instances resume {name} {option}: {meaning}", soft_wrap=True)
+        raise typer.Exit(1)
+    async with explained("keeping a decision"), pool.acquire() as connection:
+        await connection.execute(query("decide_absence"), row["n"], decision)
+    done = "removed after the next complete listing" if decision == "confirmed" else "kept"
+    console.print(f"What {name} does not list any more is {done}.")
 
 
 async def _remove(registry: Registry, name: str, yes: bool, withdraw: Withdraw) -> None:
@@ -336,53 +357,3 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=console,
     )
-
-
-def _table(entries: Sequence[InstanceEntry], rows: Sequence[Row]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("state")
-    for heading in ("pictures", "sequences"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("last success", "lag", "version", "licence"):
-        table.add_column(heading)
-    held = {row["id"]: row for row in rows}
-    for entry in entries:
-        if entry.id not in held:
-            size = "" if entry.pictures is None else f"[dim]~{entry.pictures:,}[/dim]"
-            table.add_row(entry.name, _coloured(state_of(entry)), size, "", "never", "", "", "")
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _coloured(state: str, reason: str = "") -> str:
-    text = f"[{STATE_COLOURS[state]}]{state}[/]"
-    return f"{text}: {escape(reason)}" if reason else text
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    success = row["last_success_at"]
-    return (
-        row["name"],
-        _coloured(row["state"], row["state_reason"]),
-        f"{row['pictures']:,}",
-        f"{row['sequences']:,}",
-        "never" if success is None else f"{success:%Y-%m-%d %H:%M}",
-        "" if success is None else duration(row["at"] - success),
-        escape(row["version"]),
-        escape(row["license"]),
-    )
-
-
-def duration(span: timedelta) -> str:
-    """A span of time as people say it, in one unit.
-
-    >>> duration(timedelta(seconds=42)), duration(timedelta(minutes=90)), duration(timedelta(days=3))
-    ('42 s', '90 min', '3 d')
-    """
-    seconds = max(0, int(span.total_seconds()))
-    for limit, size, unit in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
-        if seconds < limit:
-            return f"{seconds // size} {unit}"
-    return f"{seconds // 86_400} d"

@@ -16,6 +16,8 @@ def configure_logs(settings: Settings, *, quiet: bool = False) -> None:
     level = logging.ERROR if quiet else logging.getLevelNamesMapping().get(settings.log_level.upper(), logging.INFO)
     terminal = sys.stderr.isatty()
     processors: list[Processor] = [
+        # what is bound to a request or a visit, such as the request's id
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),

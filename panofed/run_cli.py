@@ -38,8 +38,11 @@ def serve(with_parent: WithParent = False) -> None:
         settings = load_settings()
         # a replica for reading is migrated by the server it follows
         dsn = settings.database_read_url or ready_database(settings)
+        if settings.database_read_url:
+            # what operators change goes to the primary server
+            settings = settings.model_copy(update={"database_url": working_url(settings)})
         configure_logs(settings)
-        serve_catalog(settings, dsn)
+        serve_catalog(settings, dsn, configure_logs)
 
 
 def run() -> None:

@@ -176,7 +176,7 @@ def running(settings: Settings, *, logs: Path | None = None) -> Iterator[Service
         logs.mkdir(parents=True, exist_ok=True)
     services = Services(settings)
     try:
-        for name in ("serve", "harvest"):
+        for name in ("serve", "harvest", *(("export",) if settings.export_every_s else ())):
             part = Part(name, environment, None if logs is None else logs / f"{name}.log")
             part.start()
             services.parts.append(part)

@@ -60,18 +60,18 @@ class World:
         )
         return number
 
-    async def visit(self, name: str = "north", **overrides: object) -> Progress:
-        """One visit; its requests are forgotten before it begins."""
+    async def visit(self, name: str = "north", *, thorough: bool = False, **overrides: object) -> Progress:
+        """One visit; its requests are forgotten before it begins. `thorough`: everything is read again."""
         if name in self.origins:
             self.origins[name].requests.clear()
         settings = harvest_settings(**{"leaf_max_pictures": self.settings.leaf_max_pictures, **overrides})
-        harvester = Harvester(dsn=self.dsn, pool=self.pool, settings=settings)
+        harvester = Harvester(dsn=self.dsn, pool=self.pool, settings=settings, thorough=thorough)
         row = next(row for row in await harvester.due(every=True) if row["name"] == name)
         return await harvester.visit(row, lambda _: None)
 
-    async def good_visit(self, name: str = "north", **overrides: object) -> Progress:
+    async def good_visit(self, name: str = "north", *, thorough: bool = False, **overrides: object) -> Progress:
         """A visit that went well, and the index is right after it."""
-        progress = await self.visit(name, **overrides)
+        progress = await self.visit(name, thorough=thorough, **overrides)
         assert progress.outcome == "done", (progress.outcome, progress.last_error)
         await self.check()
         return progress
@@ -112,6 +112,10 @@ class World:
                 orjson.loads(document) | {"links": orjson.loads(b"[" + links + b"]")},
             )
         return found
+
+    async def age(self, table: str, column: str, by: str) -> None:
+        """As if so much time had passed since."""
+        await self.admin.execute(f"UPDATE {table} SET {column} = {column} - $1::text::interval", by)
 
     async def everything_stored(self) -> str:
         """All rows of all tables as text, payloads unpacked: to look for what must not be there."""

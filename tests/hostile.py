@@ -88,6 +88,8 @@ class HostileServer:
     connections: int = 0
     at_once: int = 0
     most_at_once: int = 0
+    #: how paths are answered that have no behaviour of their own
+    otherwise: Behaviour | None = None
     _behaviours: dict[str, Behaviour] = field(default_factory=dict)
     _server: asyncio.Server | None = None
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -97,7 +99,7 @@ class HostileServer:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def on(self, path: str, behaviour: Behaviour) -> None:
-        """Answer requests for `path` (without its query) by `behaviour`; unknown paths get 404."""
+        """Answer requests for `path` (without its query) by `behaviour`; others go to `otherwise`, else get 404."""
         self._behaviours[path] = behaviour
 
     def asked(self, path: str) -> list[Request]:
@@ -139,8 +141,10 @@ class HostileServer:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
-                behave = self._behaviours.get(request.path, answer({"message": "not found"}, status=404))
-                await behave(Exchange(request=request, reader=reader, writer=writer))
+                unknown = self.otherwise or answer({"message": "not found"}, status=404)
+                await self._behaviours.get(request.path, unknown)(
+                    Exchange(request=request, reader=reader, writer=writer)
+                )
             finally:
                 self.at_once -= 1
 
@@ -288,6 +292,7 @@ def local_settings(**overrides: object) -> Settings:
         "outbound_allow_loopback": True,
         "outbound_allow_http": True,
         "outbound_connect_timeout_s": 5,
+        "outbound_first_byte_timeout_s": 10,
         "outbound_read_timeout_s": 10,
         "outbound_total_timeout_s": 20,
         "outbound_body_max_bytes": 1_000_000,
@@ -295,11 +300,17 @@ def local_settings(**overrides: object) -> Settings:
         "outbound_backoff_first_s": 0.01,
         "outbound_backoff_last_s": 0.05,
         "outbound_retry_after_max_s": 2.0,
+        "instance_rest_share": 0,
     }
     return load_settings(**{**values, **overrides})
 
 
 def impatient(**overrides: object) -> Settings:
     """The same with time-outs short enough to wait for: connect 0.5 s, silence 0.3 s, whole answer 1 s."""
-    short = {"outbound_connect_timeout_s": 0.5, "outbound_read_timeout_s": 0.3, "outbound_total_timeout_s": 1.0}
+    short = {
+        "outbound_connect_timeout_s": 0.5,
+        "outbound_first_byte_timeout_s": 0.3,
+        "outbound_read_timeout_s": 0.3,
+        "outbound_total_timeout_s": 1.0,
+    }
     return local_settings(**{**short, **overrides})

@@ -30,7 +30,9 @@ Json = dict[str, Any]
 Hook = Callable[[web.Request], Awaitable[web.Response | None]]
 
 _CLAUSE = re.compile(r"(\w+) (<=|>) '([^']*)'")
+_IDS = re.compile(r"id IN \(([^)]*)\)")
 _STATUS = "status IN ('deleted','ready') AND "
+_FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class OriginPicture:
     captured: datetime
     hidden: bool = False
     deleted: bool = False
+    #: uploaded, and not visible yet
+    preparing: bool = False
     properties: Json = field(default_factory=dict)
     #: top-level keys of the item that replace those made here
     item: Json = field(default_factory=dict)
@@ -58,7 +62,8 @@ class OriginSequence:
 
 
 class Origin:
-    """One instance. `version`: "2.15", "2.10" (ignores show_deleted), "refuses" (400 for it) or "plain" (STAC only)."""
+    """One instance. `version`: "2.15", "2.10" (ignores show_deleted), "2.8" (no filter on id), "refuses" (400 for
+    show_deleted) or "plain" (STAC only)."""
 
     def __init__(self, *, version: str = "2.15", seed: int = 1) -> None:
         self.version = version
@@ -156,7 +161,7 @@ class Origin:
             for sequence in self.sequences.values()
             if not sequence.gone
             for rank, picture in enumerate(sequence.pictures, 1)
-            if not (picture.hidden or picture.deleted)
+            if not (picture.hidden or picture.deleted or picture.preparing)
         }
 
     # answers
@@ -228,9 +233,8 @@ class Origin:
         parts = [part for part in request.path.removeprefix("/api").split("/") if part]
         if not parts:
             version = "2.15.1" if self.version == "refuses" else f"{self.version}.0"
-            return answer(
-                {"stac_version": "1.0.0", **({} if self.version == "plain" else {"geovisio_version": version})}
-            )
+            more = {} if self.version == "plain" else {"geovisio_version": version}
+            return answer({"stac_version": "1.0.0", "conformsTo": [_FEATURES]} | more)
         if parts == ["configuration"] and self.version != "plain":
             return answer({"name": {"en": "here"}})
         if parts == ["collections"]:
@@ -240,6 +244,8 @@ class Origin:
             return answer({"message": "not there"}, 404)
         if len(parts) == 2:
             return answer(self.collection(sequence))
+        if parts[2] == "geovisio_status":
+            return self._status(sequence)
         return self._items(request, sequence)
 
     def _listing(self, request: web.Request) -> web.Response:
@@ -250,18 +256,27 @@ class Origin:
         text = query.get("filter", "")
         if self.version == "refuses" and "show_deleted" in query:
             return answer({"message": "unknown"}, 400)
+        if self.version == "2.8" and ("id " in text or "show_deleted" in query):
+            return answer({"message": "id"}, 400)
         if "status" in text and not text.startswith(_STATUS):
             return answer({"message": "status"}, 400)
         tombstones = text.startswith(_STATUS) or (query.get("show_deleted") == "true" and self.version != "2.10")
         found = [each for each in self.sequences.values() if _matches(each, text) and (tombstones or not each.gone)]
         found.sort(key=lambda each: each.id)
+        links = []
+        page = int(query.get("page", "0"))
+        if self.version == "2.8":
+            found = found[page * limit :]
+            if len(found) > limit:
+                href = str(request.url.update_query(page=page + 1))
+                links.append({"rel": "next", "href": href})
         gone = {"geovisio:status": "deleted"}
         return answer(
             {
                 "collections": [
                     {"id": each.id} | gone if each.gone else self.collection(each) for each in found[:limit]
                 ],
-                "links": [],
+                "links": links,
             }
         )
 
@@ -278,7 +293,8 @@ class Origin:
         after = int(request.query.get("startAfterRank", "0"))
         if after and after >= len(sequence.pictures):
             return answer({"message": "no such rank"}, 404)
-        ranked = [(rank, p) for rank, p in enumerate(sequence.pictures, 1) if rank > after and not p.deleted]
+        there = [(rank, p) for rank, p in enumerate(sequence.pictures, 1) if not (p.deleted or p.preparing)]
+        ranked = [(rank, p) for rank, p in there if rank > after]
         shown = [(rank, p) for rank, p in ranked if not p.hidden][:limit]
         last = shown[-1][0] if shown else after + limit
         links = []
@@ -288,15 +304,26 @@ class Origin:
         features = [self.item(picture, sequence, rank) for rank, picture in shown]
         return answer({"type": "FeatureCollection", "features": features, "links": links})
 
+    def _status(self, sequence: OriginSequence) -> web.Response:
+        """Of the pictures that everybody may see, as GeoVisio says it."""
+        if self.version == "plain":
+            return answer({"message": "no such route"}, 404)
+        shown = [each for each in sequence.pictures if not (each.hidden or each.deleted)]
+        items = [{"id": each.id, "status": "preparing" if each.preparing else "ready"} for each in shown]
+        return answer({"status": "ready", "items": items})
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 def _matches(sequence: OriginSequence, text: str) -> bool:
+    ids = _IDS.search(text)
+    if ids and f"'{sequence.id}'" not in ids[1]:
+        return False
     for name, operator, value in _CLAUSE.findall(text):
         if name == "id":
-            if not sequence.id > value:
+            if not (sequence.id > value if operator == ">" else sequence.id <= value):
                 return False
         elif sequence.updated is None:
             return False

@@ -8,14 +8,11 @@ SELECT n, id, name, url, asset_hosts FROM instances;
 SELECT content FROM dictionaries WHERE n = $1;
 
 -- name: catalog_instances
--- Every instance with its health; sums over its sequences are small next to its pictures.
-SELECT i.n, i.id, i.name, i.url, i.state, i.configuration, i.version, i.registered_at, i.last_attempt_at, i.last_success_at,
-       i.last_change_at, i.failures, i.last_error, q.sequences, q.pictures, q.datetime_min, q.datetime_max
-FROM instances i LEFT JOIN LATERAL (
-    SELECT count(*) AS sequences, coalesce(sum(s.pictures), 0) AS pictures, min(s.datetime_min) AS datetime_min,
-           max(s.datetime_max) AS datetime_max
-    FROM sequences s WHERE s.instance = i.n AND s.served
-) q ON true
+-- Every instance with its health, or the one of that name or id; what is held of each is summed by catalog_held.
+SELECT i.n, i.id, i.name, i.url, i.asset_hosts, i.state, i.state_reason, i.configuration, i.version, i.capabilities,
+       i.registered_at, i.last_attempt_at, i.last_success_at, i.last_change_at, i.next_visit_at, i.pinged_at, i.failures,
+       i.last_error, i.contact, coalesce(p.open_until > now(), false) AS cut_off, now() AS at
+FROM instances i LEFT JOIN paces p ON p.instance = i.n
 WHERE $1::text IS NULL OR i.name = $1 OR i.id = $1
 ORDER BY i.name;
 
@@ -30,6 +27,3 @@ FROM (
     SELECT pictures, datetime_min, datetime_max FROM leaves WHERE state <> 'retired'
     UNION ALL SELECT pictures, datetime_min, datetime_max FROM leaf_deltas
 ) AS folded_and_not;
-
--- name: catalog_alive
-SELECT 1;

@@ -2,7 +2,8 @@
 -- snapshot: the caller compares it with the one it knows, and asks again when they differ. The outer join keeps that one
 -- row even where the named leaves are gone and the planner knows that nothing can be found. The exact test of a box stands
 -- in a CASE: taken as two ranges, the planner thinks that next to nothing passes it, and sorts a whole city (450 ms at 20 M
--- pictures) instead of walking the index by distance (9 ms).
+-- pictures) instead of walking the index by distance (9 ms). At the mark `filter` stands what catalog_filters.sql has parts
+-- for, at the others what sorting puts there.
 
 -- name: catalog_nearest_seen
 -- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
@@ -24,7 +25,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
               AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
               AND ($13::timestamptz IS NULL OR p.datetime >= $13) AND ($14::timestamptz IS NULL OR p.datetime <= $14)
               AND ($15::integer[] IS NULL OR p.sequence = ANY($15))
-              AND ($16::geometry IS NULL OR ST_Intersects(p.geom, $16))
+              AND ($16::geometry IS NULL OR ST_Intersects(p.geom, $16)) /* filter */
             ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
             LIMIT $9
         ) seen
@@ -56,7 +57,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
             WHERE p.cell = ANY($1::bigint[]) AND p.served
               AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
               AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
-              AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15))
+              AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15)) /* filter */
         ) inside
         WHERE (distance, id) > ($10::float8, $11::uuid)
         ORDER BY distance, id
@@ -76,7 +77,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
       AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
       AND ($10::timestamptz IS NULL OR p.datetime >= $10) AND ($11::timestamptz IS NULL OR p.datetime <= $11)
       AND ($12::integer[] IS NULL OR p.sequence = ANY($12))
-      AND ($13::geometry IS NULL OR ST_Intersects(p.geom, $13))
+      AND ($13::geometry IS NULL OR ST_Intersects(p.geom, $13)) /* filter */
     ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
     LIMIT $9
 ) q ON v.version = $2;
@@ -99,7 +100,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
           AND (ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($10, $11), 4326)), p.id) > ($8::float8, $9::uuid)
           AND ($15::timestamptz IS NULL OR p.datetime >= $15) AND ($16::timestamptz IS NULL OR p.datetime <= $16)
           AND ($19::integer[] IS NULL OR p.sequence = ANY($19))
-          AND ($20::geometry IS NULL OR ST_Intersects(p.geom, $20))
+          AND ($20::geometry IS NULL OR ST_Intersects(p.geom, $20)) /* filter */
         ORDER BY p.sequence, p.rank, p.id
         LIMIT $7
     ) t JOIN sequences s ON s.n = t.sequence
@@ -108,23 +109,75 @@ ORDER BY q.n, q.rank, q.id;
 
 -- name: catalog_sequences_around
 -- Sequences with pictures before and after a moment; that may meet a geometry ($2), of these ($3).
-SELECT n, cells, indexed, datetime_max FROM sequences
-WHERE pictures > 0 AND tstzrange(datetime_min, datetime_max, '[]') @> $1::timestamptz
-  AND ($2::geometry IS NULL OR extent && $2) AND ($3::integer[] IS NULL OR n = ANY($3))
-ORDER BY datetime_max DESC, n DESC;
+SELECT s.n, s.cells, s.indexed, s.pictures, s.datetime_max AS edge FROM sequences s
+WHERE s.pictures > 0 AND tstzrange(s.datetime_min, s.datetime_max, '[]') @> $1::timestamptz
+  AND ($2::geometry IS NULL OR s.extent && $2) AND ($3::integer[] IS NULL OR s.n = ANY($3)) /* filter */;
 
 -- name: catalog_sequences_until
 -- Sequences that end before ($1, $2) and not before $3, the latest first.
-SELECT n, cells, indexed, datetime_max FROM sequences
-WHERE pictures > 0 AND (datetime_max, n) < ($1::timestamptz, $2::integer)
-  AND ($3::timestamptz IS NULL OR datetime_max >= $3)
-  AND ($5::geometry IS NULL OR extent && $5) AND ($6::integer[] IS NULL OR n = ANY($6))
-ORDER BY datetime_max DESC, n DESC
+SELECT s.n, s.cells, s.indexed, s.pictures, s.datetime_max AS edge FROM sequences s
+WHERE s.pictures > 0 AND (s.datetime_max, s.n) < ($1::timestamptz, $2::integer)
+  AND ($3::timestamptz IS NULL OR s.datetime_max >= $3)
+  AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
+ORDER BY s.datetime_max DESC, s.n DESC
 LIMIT $4;
 
--- name: catalog_newest
--- Pictures of these sequences ($3), latest capture first, then id, after ($6, $7). A sequence that changed since ($4: when
--- it had last changed) may be in other leaves than those named: the version is -1 then, and all is read again.
+-- name: catalog_sequences_from
+-- Sequences that begin after ($1, $2) and not after $3, the earliest first.
+SELECT s.n, s.cells, s.indexed, s.pictures, s.datetime_min AS edge FROM sequences s
+WHERE s.pictures > 0 AND (s.datetime_min, s.n) > ($1::timestamptz, $2::integer)
+  AND ($3::timestamptz IS NULL OR s.datetime_min <= $3)
+  AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
+ORDER BY s.datetime_min, s.n
+LIMIT $4;
+
+-- name: catalog_sequences_indexed
+-- Sequences that this catalog changed at a moment.
+SELECT s.n, s.cells, s.indexed, s.pictures, s.indexed AS edge FROM sequences s
+WHERE s.pictures > 0 AND s.indexed = $1::timestamptz
+  AND ($2::geometry IS NULL OR s.extent && $2) AND ($3::integer[] IS NULL OR s.n = ANY($3)) /* filter */;
+
+-- name: catalog_sequences_indexed_until
+-- Those before ($1, $2), the latest first. $3 is for the other walks.
+SELECT s.n, s.cells, s.indexed, s.pictures, s.indexed AS edge FROM sequences s
+WHERE s.pictures > 0 AND (s.indexed, s.n) < ($1::timestamptz, $2::integer)
+  AND ($3::timestamptz IS NULL OR true)
+  AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
+ORDER BY s.indexed DESC, s.n DESC
+LIMIT $4;
+
+-- name: catalog_sequences_indexed_from
+-- Those after ($1, $2), the earliest first.
+SELECT s.n, s.cells, s.indexed, s.pictures, s.indexed AS edge FROM sequences s
+WHERE s.pictures > 0 AND (s.indexed, s.n) > ($1::timestamptz, $2::integer)
+  AND ($3::timestamptz IS NULL OR true)
+  AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
+ORDER BY s.indexed, s.n
+LIMIT $4;
+
+-- name: catalog_sequences_with
+-- Up to $1 sequences that may hold what is asked for.
+SELECT s.n, s.cells, s.indexed, s.pictures FROM sequences s
+WHERE s.pictures > 0
+  AND ($2::timestamptz IS NULL OR s.datetime_max >= $2) AND ($3::timestamptz IS NULL OR s.datetime_min <= $3)
+  AND ($4::geometry IS NULL OR s.extent && $4) AND ($5::integer[] IS NULL OR s.n = ANY($5)) /* filter */
+LIMIT $1;
+
+-- name: catalog_tagged
+-- Sequences of up to $4 pictures that have a tag of $3, within a box or anywhere.
+SELECT v.version, q.n
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT p.sequence AS n
+    FROM pictures p
+    WHERE p.cell = ANY($1::bigint[]) AND p.served AND p.semantics IS NOT NULL AND p.semantics @> ANY ($3::text[]::jsonb[])
+      AND ($5::geometry IS NULL OR p.geom && $5)
+    LIMIT $4
+) q ON v.version = $2;
+
+-- name: catalog_sorted
+-- Pictures of these sequences ($3) in any order, after any position. Distances are from ($6, $7). A sequence that changed
+-- since ($4: when it had last changed) may be in other leaves than those named: the version is -1 then, and all is read
+-- again.
 SELECT CASE WHEN c.changed THEN -1 ELSE v.version END AS version, q.*
 FROM leaf_set v
 CROSS JOIN (
@@ -132,22 +185,20 @@ CROSS JOIN (
                    JOIN sequences s USING (n) WHERE s.indexed <> known.indexed) AS changed
 ) c
 LEFT JOIN LATERAL (
-    SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
-           t.prev_at, t.next_at, ST_X(t.geom) AS longitude, ST_Y(t.geom) AS latitude, t.datetime, t.created,
-           t.updated, t.sequence AS n
+    SELECT t.*, s.id AS sequence, t.of_sequence AS n
     FROM (
-        SELECT p.*
+        SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
+               p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.created,
+               p.updated, p.sequence AS of_sequence, $6::float8 AS x, $7::float8 AS y, /* keys */ p.id AS key0
         FROM pictures p
         WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served
-          AND ($6::timestamptz IS NULL
-               OR (p.datetime <= $6 AND (p.datetime < $6 OR p.id > $7::uuid)))
           AND ($8::timestamptz IS NULL OR p.datetime >= $8) AND ($9::timestamptz IS NULL OR p.datetime <= $9)
-          AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10))
-        ORDER BY p.datetime DESC, p.id
+          AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10)) /* filter */
+        ORDER BY /* order */ key0
         LIMIT $5
-    ) t JOIN sequences s ON s.n = t.sequence
+    ) t JOIN sequences s ON s.n = t.of_sequence
 ) q ON v.version = $2 AND NOT c.changed
-ORDER BY q.datetime DESC, q.id;
+ORDER BY /* order */ key0;
 
 -- name: catalog_of_sequence
 -- Pictures of one sequence by rank and id, after ($5, $6). `cells` is what the sequence says now: the caller checks that it
@@ -160,7 +211,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
       AND (p.rank, p.id) > ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
-      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9))
+      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
     ORDER BY p.rank, p.id
     LIMIT $4
 ) q ON v.version = $2
@@ -176,7 +227,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
       AND (p.rank, p.id) < ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
-      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9))
+      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
     ORDER BY p.rank DESC, p.id DESC
     LIMIT $4
 ) q ON v.version = $2
@@ -197,9 +248,23 @@ JOIN sequences s ON s.n = p.sequence
 WHERE w.position > $2
   AND ($4::timestamptz IS NULL OR p.datetime >= $4) AND ($5::timestamptz IS NULL OR p.datetime <= $5)
   AND ($6::uuid[] IS NULL OR s.id = ANY($6))
-  AND ($7::geometry IS NULL OR ST_Intersects(p.geom, $7))
+  AND ($7::geometry IS NULL OR ST_Intersects(p.geom, $7)) /* filter */
 ORDER BY w.position
 LIMIT $3;
+
+-- name: catalog_by_ids_sorted
+-- The same in any order; distances are from ($7, $8).
+SELECT p.id, s.id AS sequence, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
+       p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.created,
+       p.updated, $7::float8 AS x, $8::float8 AS y, /* keys */ p.id AS key0
+FROM unnest($1::uuid[]) AS w (id)
+CROSS JOIN LATERAL picture_row(w.id) p
+JOIN sequences s ON s.n = p.sequence
+WHERE ($3::timestamptz IS NULL OR p.datetime >= $3) AND ($4::timestamptz IS NULL OR p.datetime <= $4)
+  AND ($5::uuid[] IS NULL OR s.id = ANY($5))
+  AND ($6::geometry IS NULL OR ST_Intersects(p.geom, $6)) /* filter */
+ORDER BY /* order */ key0
+LIMIT $2;
 
 -- name: catalog_picture
 -- One picture with what only a single answer shows: its other copies and its neighbours in other sequences.
@@ -217,3 +282,41 @@ FROM leaf_set v LEFT JOIN LATERAL (
     WHERE p.cell = ANY($1::bigint[]) AND p.served AND s.id <> $8
       AND ST_DistanceSpheroid(p.geom, $3::geometry) <= 15
 ) q ON v.version = $2;
+
+-- name: catalog_count_ids
+SELECT count(*) AS n
+FROM unnest($1::uuid[]) AS w (id)
+CROSS JOIN LATERAL picture_row(w.id) p
+JOIN sequences s ON s.n = p.sequence
+WHERE ($2::timestamptz IS NULL OR p.datetime >= $2) AND ($3::timestamptz IS NULL OR p.datetime <= $3)
+  AND ($4::uuid[] IS NULL OR s.id = ANY($4))
+  AND ($5::geometry IS NULL OR ST_Intersects(p.geom, $5)) /* filter */;
+
+-- name: catalog_count_within
+-- Pictures of the boxes, which do not overlap.
+SELECT v.version, q.n
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM unnest($3::float8[], $4::float8[], $5::float8[], $6::float8[]) AS b (west, south, east, north)
+    JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
+     AND CASE WHEN ST_X(p.geom) BETWEEN b.west AND b.east THEN ST_Y(p.geom) BETWEEN b.south AND b.north ELSE false END
+    WHERE p.cell = ANY($1::bigint[]) AND p.served
+      AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
+      AND ($9::integer[] IS NULL OR p.sequence = ANY($9))
+      AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10)) /* filter */
+) q ON v.version = $2;
+
+-- name: catalog_count_of_sequences
+SELECT v.version, q.n
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM pictures p
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served
+      AND ($4::timestamptz IS NULL OR p.datetime >= $4) AND ($5::timestamptz IS NULL OR p.datetime <= $5)
+      AND ($6::geometry IS NULL OR ST_Intersects(p.geom, $6)) /* filter */
+) q ON v.version = $2;
+
+-- name: catalog_count_stored
+-- What sequences say of themselves: of these, or of all.
+SELECT coalesce(sum(s.pictures), 0)::bigint AS n FROM sequences s
+WHERE s.pictures > 0 AND ($1::integer[] IS NULL OR s.n = ANY($1));

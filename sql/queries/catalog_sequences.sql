@@ -10,31 +10,44 @@ SELECT s.n, s.id, s.cells
 FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position) JOIN sequences s ON s.id = w.id AND s.served
 ORDER BY w.position;
 
--- name: catalog_sequences
--- Oldest news first, after ($1, $2); those whose box meets $4 (its parts: $7 to $10; boxes of
--- straight streets have no area, so they are compared as numbers) and whose pictures' dates meet $5 to $6.
-SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed
+-- name: catalog_list_sequences
+-- A page of sequences. What stands as a comment is filled in by catalog_api/listing.py, from its own texts: the values
+-- that the order compares, conditions, the order. Every value a client gave is a parameter.
+SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed,
+       s.title, s.created, s.updated, s.length_m, s.account, false AS removed /*keys*/
 FROM sequences s
-WHERE s.served AND (s.indexed, s.id) > ($1::timestamptz, $2::uuid)
-  AND ($4::geometry IS NULL OR (
-      s.extent && $4 AND s.bbox[2] <= $10::float8 AND s.bbox[4] >= $9::float8
-      AND EXISTS (SELECT FROM unnest($7::float8[], $8::float8[]) AS q (west, east)
-                  WHERE CASE WHEN s.bbox[1] <= s.bbox[3] THEN q.west <= s.bbox[3] AND q.east >= s.bbox[1]
-                             ELSE q.west <= s.bbox[3] OR q.east >= s.bbox[1] END)))
-  AND ($5::timestamptz IS NULL OR s.datetime_max >= $5) AND ($6::timestamptz IS NULL OR s.datetime_min <= $6)
-ORDER BY s.indexed, s.id
-LIMIT $3;
+WHERE s.served /*conditions*/
+ORDER BY /*order*/ s.id
+LIMIT $1;
 
--- name: catalog_sequences_before
--- The same backwards: latest news first, before ($1, $2).
-SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed
-FROM sequences s
-WHERE s.served AND (s.indexed, s.id) < ($1::timestamptz, $2::uuid)
-  AND ($4::geometry IS NULL OR (
-      s.extent && $4 AND s.bbox[2] <= $10::float8 AND s.bbox[4] >= $9::float8
-      AND EXISTS (SELECT FROM unnest($7::float8[], $8::float8[]) AS q (west, east)
-                  WHERE CASE WHEN s.bbox[1] <= s.bbox[3] THEN q.west <= s.bbox[3] AND q.east >= s.bbox[1]
-                             ELSE q.west <= s.bbox[3] OR q.east >= s.bbox[1] END)))
-  AND ($5::timestamptz IS NULL OR s.datetime_max >= $5) AND ($6::timestamptz IS NULL OR s.datetime_min <= $6)
-ORDER BY s.indexed DESC, s.id DESC
-LIMIT $3;
+-- name: catalog_list_with_removed
+-- The same together with what was served once and was taken back. Each part walks its own index to its own limit.
+SELECT u.* FROM (
+    (SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max,
+            s.indexed, s.title, s.created, s.updated, s.length_m, s.account, false AS removed /*keys*/
+     FROM sequences s
+     WHERE s.served /*conditions*/
+     ORDER BY /*order*/ s.id
+     LIMIT $1)
+    UNION ALL
+    (SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max,
+            s.indexed, s.title, s.created, s.updated, s.length_m, s.account, true AS removed /*keys*/
+     FROM tombstones s
+     WHERE true /*conditions*/
+     ORDER BY /*order*/ s.id
+     LIMIT $1)
+) AS u
+ORDER BY /*outer*/ u.id
+LIMIT $1;
+
+-- name: catalog_count_sequences
+-- How many are listed in all, counted no further than $1.
+SELECT count(*) FROM (SELECT FROM sequences s WHERE s.served /*conditions*/ LIMIT $1) AS counted;
+
+-- name: catalog_count_with_removed
+SELECT count(*) FROM (
+    SELECT FROM sequences s WHERE s.served /*conditions*/
+    UNION ALL
+    SELECT FROM tombstones s WHERE true /*conditions*/
+    LIMIT $1
+) AS counted;

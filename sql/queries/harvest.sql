@@ -1,89 +1,168 @@
 -- What the harvester reads and writes besides the merge of a batch.
+--
+-- Every statement of a visit that writes takes effect only while `instances.run` is the number of that visit: a worker
+-- that was frozen and replaced must change nothing when it wakes. Single statements have it in their condition, a merge
+-- holds the row (`hold_run` in merge.sql).
 
 -- name: read_due_instances
--- Instances to visit now; with $1, all that are enabled.
+-- Instances to visit now; with $1, all that are enabled. One that somebody visits is not due; its lease is $2.
+-- `pinged`: somebody said since the last visit began that it changed. `unchanged`: how long ago it last did. $3: only
+-- this one, unless it is 0.
 SELECT n, id, name, url, capabilities, cursor, crawl_after, crawl_started, failures, configuration_at, concurrency,
-       requests_per_s
-FROM instances
-WHERE state = 'enabled' AND ($1::boolean OR next_visit_at <= now())
+       requests_per_s, cadence_s, quiet_hours, listed_at, now() - coalesce(last_change_at, registered_at) AS unchanged,
+       coalesce(pinged_at > last_attempt_at, pinged_at IS NOT NULL) AS pinged
+FROM instances i
+WHERE state = 'enabled' AND ($3::integer = 0 OR n = $3) AND ($1::boolean OR next_visit_at <= now()
+      AND NOT EXISTS (SELECT FROM runs r
+                      WHERE r.instance = i.n AND r.outcome = 'running' AND r.alive_at > now() - $2::interval))
 ORDER BY next_visit_at, n;
 
--- name: lock_instance
--- Held by the connection as long as the visit lasts: two visits of one instance never overlap.
-SELECT pg_try_advisory_lock(lock_key('instance ' || $1::text));
-
--- name: unlock_instance
-SELECT pg_advisory_unlock(lock_key('instance ' || $1::text));
+-- name: hold_instance
+-- Two that want to visit it come one after the other: who is second sees the run of the first.
+SELECT state FROM instances WHERE n = $1 FOR UPDATE;
 
 -- name: start_run
-WITH started AS (INSERT INTO runs (instance) VALUES ($1) RETURNING n)
-UPDATE instances SET run = started.n, last_attempt_at = now() FROM started WHERE instances.n = $1
+-- The run that may write from now on ($2: its worker), unless one is alive: it gave a sign of life within its lease $3.
+-- $4: a run whose process is known to be gone. Whoever worked on an older one is fenced off.
+WITH started AS (
+    INSERT INTO runs (instance, worker)
+    SELECT n, $2 FROM instances i
+    WHERE n = $1::smallint AND state = 'enabled'
+      AND NOT EXISTS (SELECT FROM runs r WHERE r.instance = i.n AND r.outcome = 'running'
+                      AND r.alive_at > clock_timestamp() - $3::interval AND r.n IS DISTINCT FROM $4::bigint)
+    RETURNING n
+), interrupted AS (
+    UPDATE runs SET outcome = 'interrupted', ended_at = alive_at
+    WHERE instance = $1::smallint AND outcome = 'running' AND EXISTS (SELECT FROM started)
+)
+UPDATE instances SET run = started.n, last_attempt_at = now() FROM started WHERE instances.n = $1::smallint
 RETURNING started.n;
 
--- name: close_interrupted_runs
--- Runs of this instance whose process is gone.
-UPDATE runs SET outcome = 'interrupted', ended_at = alive_at WHERE instance = $1 AND outcome = 'running';
+-- name: run_alive
+-- The sign of life of the run that visits an instance, if there is one.
+SELECT n, alive_at, worker, alive_at > clock_timestamp() - $2::interval AS alive
+FROM runs WHERE instance = $1 AND outcome = 'running' ORDER BY n DESC LIMIT 1;
+
+-- name: run_to_help
+-- The run of an instance that others may help with: it is alive, and there are ranges that are not done.
+SELECT r.n, r.worker FROM instances i JOIN runs r ON r.n = i.run
+WHERE i.n = $1 AND r.outcome = 'running' AND r.alive_at > clock_timestamp() - $2::interval
+  AND EXISTS (SELECT FROM ranges g WHERE g.instance = i.n AND NOT g.done);
 
 -- name: report_run
-UPDATE runs SET alive_at = now(), phase = $2, sequences_seen = $3, sequences_changed = $4, sequences_removed = $5,
-       sequences_failed = $6, sequences_expected = $7, pictures_seen = $8, pictures_changed = $9, pictures_removed = $10,
-       pictures_quarantined = $11, pictures_not_public = $12, requests = $13, received_bytes = $14, last_error = $15,
-       last_error_url = $16
-WHERE n = $1;
+-- A sign of life, and what came to the counters since the last one; helpers add to the same row. No row: replaced.
+UPDATE runs r SET alive_at = clock_timestamp(), phase = $2,
+    last_error = CASE WHEN $3 = '' THEN r.last_error ELSE $3 END,
+    last_error_url = CASE WHEN $3 = '' THEN r.last_error_url ELSE $4 END,
+    sequences_seen = sequences_seen + $5, sequences_changed = sequences_changed + $6,
+    sequences_removed = sequences_removed + $7, sequences_failed = sequences_failed + $8,
+    sequences_expected = sequences_expected + $9, sequences_reconciled = sequences_reconciled + $10,
+    pictures_seen = pictures_seen + $11, pictures_changed = pictures_changed + $12,
+    pictures_removed = pictures_removed + $13, pictures_quarantined = pictures_quarantined + $14,
+    pictures_not_public = pictures_not_public + $15, pictures_expected = pictures_expected + $16,
+    pictures_skipped = pictures_skipped + $17, requests = requests + $18, received_bytes = received_bytes + $19
+FROM instances i
+WHERE r.n = $1 AND i.n = r.instance AND i.run = r.n AND r.outcome = 'running'
+RETURNING r.*;
+
+-- name: report_help
+-- The same by a helper: the sign of life stays the leader's. No row: nobody is to be helped any more.
+UPDATE runs r SET
+    last_error = CASE WHEN $2 = '' THEN r.last_error ELSE $2 END,
+    last_error_url = CASE WHEN $2 = '' THEN r.last_error_url ELSE $3 END,
+    sequences_seen = sequences_seen + $4, sequences_changed = sequences_changed + $5,
+    sequences_removed = sequences_removed + $6, sequences_failed = sequences_failed + $7,
+    sequences_expected = sequences_expected + $8, sequences_reconciled = sequences_reconciled + $9,
+    pictures_seen = pictures_seen + $10, pictures_changed = pictures_changed + $11,
+    pictures_removed = pictures_removed + $12, pictures_quarantined = pictures_quarantined + $13,
+    pictures_not_public = pictures_not_public + $14, pictures_expected = pictures_expected + $15,
+    pictures_skipped = pictures_skipped + $16, requests = requests + $17, received_bytes = received_bytes + $18
+FROM instances i
+WHERE r.n = $1 AND i.n = r.instance AND i.run = r.n AND r.outcome = 'running'
+RETURNING r.n;
 
 -- name: end_run
-UPDATE runs SET ended_at = now(), alive_at = now(), outcome = $2, phase = 'ended' WHERE n = $1;
+UPDATE runs SET ended_at = now(), alive_at = now(), outcome = $2, phase = 'ended' WHERE n = $1 AND outcome = 'running';
 
 -- name: visit_succeeded
-UPDATE instances
-SET last_success_at = now(), failures = 0, last_error = '', next_visit_at = now() + $2::interval,
-    last_change_at = CASE WHEN $3 THEN now() ELSE last_change_at END
-WHERE n = $1;
+-- Somebody who told of a change while it was visited is heard at once.
+UPDATE instances i
+SET last_success_at = now(), failures = 0, last_error = '',
+    next_visit_at = CASE WHEN pinged_at > r.started_at THEN now() ELSE now() + $3::interval END,
+    last_change_at = CASE WHEN $4 THEN now() ELSE last_change_at END
+FROM runs r
+WHERE i.n = $1 AND i.run = $2 AND r.n = $2;
 
 -- name: visit_failed
+UPDATE instances i
+SET failures = failures + 1, last_error = $3,
+    next_visit_at = CASE WHEN pinged_at > r.started_at THEN now() ELSE now() + $4::interval END
+FROM runs r
+WHERE i.n = $1 AND i.run = $2 AND r.n = $2;
+
+-- name: visit_not_started
+-- It failed before there was a run, for want of room.
 UPDATE instances SET failures = failures + 1, last_error = $2, next_visit_at = now() + $3::interval WHERE n = $1;
 
 -- name: advance_cursor
--- Everything the instance changed up to here is merged or stands in retries.
-UPDATE instances SET cursor = greatest(cursor, $2), crawl_after = NULL, crawl_started = NULL WHERE n = $1 AND run = $3;
+-- Everything the instance changed up to here is merged or stands in retries. A first crawl is a complete listing too,
+-- and has done with its ranges.
+WITH moved AS (
+    UPDATE instances SET cursor = greatest(cursor, $2), crawl_after = NULL, crawl_started = NULL,
+           listed_at = CASE WHEN cursor IS NULL THEN coalesce(listed_at, now()) ELSE listed_at END
+    WHERE n = $1::smallint AND run = $3
+    RETURNING n
+)
+DELETE FROM ranges WHERE instance IN (SELECT n FROM moved);
 
 -- name: advance_first_crawl
 UPDATE instances SET crawl_after = $2, crawl_started = coalesce(crawl_started, $3) WHERE n = $1 AND run = $4;
 
 -- name: keep_capabilities
-UPDATE instances SET capabilities = $2::jsonb WHERE n = $1;
+UPDATE instances SET capabilities = $2::jsonb WHERE n = $1 AND run = $3;
 
 -- name: keep_configuration
-UPDATE instances SET configuration = $2::jsonb, configuration_at = now(), version = $3 WHERE n = $1;
+-- Its licence or name stands in every item, and no date of theirs moves with it: all of them are read again then. True
+-- when that is so.
+UPDATE instances i SET configuration = $2::jsonb, configuration_at = now(), version = $3,
+       recheck_before = CASE WHEN old.moved THEN now() ELSE recheck_before END
+FROM (
+    SELECT n, configuration <> '{}' AND (configuration -> 'license', configuration -> 'name')
+                                         IS DISTINCT FROM ($2::jsonb -> 'license', $2::jsonb -> 'name') AS moved
+    FROM instances WHERE n = $1
+) old
+WHERE i.n = old.n AND i.run = $4
+RETURNING old.moved;
 
 -- name: known_sequences
 -- What is known of sequences just listed; `waiting`: it stands in retries, its time has not come, and it had failed as
 -- `failed_as`.
-SELECT s.id, s.n, s.state, s.updated, r.next_at > now() AS waiting, r.updated AS failed_as
+SELECT s.id, s.n, s.state, s.updated, s.hash, r.next_at > now() AS waiting, r.updated AS failed_as
 FROM sequences s LEFT JOIN retries r ON r.instance = s.instance AND r.sequence = s.id
 WHERE s.instance = $1 AND s.id = ANY($2::uuid[]);
 
 -- name: add_sequences
 INSERT INTO sequences (id, instance, origin_id)
-SELECT id, $1::smallint, origin_id FROM unnest($2::uuid[], $3::text[]) AS listed (id, origin_id) ORDER BY id
+SELECT id, $1::smallint, origin_id FROM unnest($2::uuid[], $3::text[]) AS listed (id, origin_id)
+WHERE EXISTS (SELECT FROM instances WHERE n = $1::smallint AND run = $4)
+ORDER BY id
 ON CONFLICT (id, instance) DO UPDATE SET state = sequences.state
 RETURNING id, n;
 
--- name: touch_sequences
--- Seen, and as it was.
-UPDATE sequences SET checked_at = now() WHERE n = ANY($1::integer[]);
-
 -- name: keep_accounts
--- Names may change: the last one seen is kept. Known ones are not inserted, since every try uses up a number.
+-- Names may change: the last one seen is kept, and whoever had another one is returned. Known ones are not inserted, since
+-- every try uses up a number.
 WITH seen AS (
     SELECT id, name FROM unnest($2::uuid[], $3::text[]) AS listed (id, name)
     WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = listed.id AND a.instance = $1::smallint AND a.name = listed.name)
 ), renamed AS (
-    UPDATE accounts a SET name = s.name FROM seen s WHERE a.id = s.id AND a.instance = $1::smallint RETURNING a.id
+    UPDATE accounts a SET name = s.name FROM seen s WHERE a.id = s.id AND a.instance = $1::smallint RETURNING a.id, a.n
+), added AS (
+    INSERT INTO accounts (id, instance, name)
+    SELECT id, $1::smallint, name FROM seen WHERE id NOT IN (SELECT id FROM renamed) ORDER BY id
+    ON CONFLICT (id, instance) DO UPDATE SET name = excluded.name
 )
-INSERT INTO accounts (id, instance, name)
-SELECT id, $1::smallint, name FROM seen WHERE id NOT IN (SELECT id FROM renamed) ORDER BY id
-ON CONFLICT (id, instance) DO UPDATE SET name = excluded.name;
+SELECT n FROM renamed;
 
 -- name: read_accounts
 SELECT id, n, name FROM accounts WHERE instance = $1 AND id = ANY($2::uuid[]);
@@ -112,19 +191,11 @@ SELECT n FROM licenses WHERE id = $1;
 -- name: keep_retry
 -- One more failure of a sequence; the delay doubles up to $6.
 INSERT INTO retries (instance, sequence, next_at, error, url, updated)
-VALUES ($1, $2, now() + $5::interval, $3, $4, $7)
+SELECT n, $2, now() + $5::interval, $3, $4, $7 FROM instances WHERE n = $1 AND run = $8
 ON CONFLICT (instance, sequence) DO UPDATE
 SET attempts = retries.attempts + 1, error = excluded.error, url = excluded.url,
     updated = coalesce(excluded.updated, retries.updated),
     next_at = now() + least($6::interval, $5::interval * 2 ^ least(retries.attempts, 20));
-
--- name: due_retries
-SELECT coalesce(s.origin_id, r.sequence::text) AS id
-FROM retries r LEFT JOIN sequences s ON s.id = r.sequence AND s.instance = r.instance
-WHERE r.instance = $1 AND r.next_at <= now() ORDER BY r.next_at LIMIT $2;
-
--- name: drop_retry
-DELETE FROM retries WHERE instance = $1 AND sequence = $2;
 
 -- name: keep_quarantine
 INSERT INTO quarantine (instance, sequence, id, field, problem, body)
@@ -133,20 +204,7 @@ ON CONFLICT (instance, sequence, id) DO UPDATE
 SET field = excluded.field, problem = excluded.problem, body = excluded.body, at = now();
 
 -- name: clear_quarantine
-DELETE FROM quarantine WHERE instance = $1 AND sequence = $2;
-
--- name: merged_sequences
--- All the index has of this instance, to compare with a full listing.
-SELECT n, id, pictures FROM sequences WHERE instance = $1 AND state = 'merged';
-
--- name: brake_instance
-UPDATE instances SET state = 'braked', state_reason = $2 WHERE n = $1;
-
--- name: purge_expired
--- Rows that are only kept for a while.
-WITH old_changes AS (DELETE FROM changes WHERE at < now() - $1::interval RETURNING 1),
-     old_quarantine AS (DELETE FROM quarantine WHERE at < now() - $2::interval RETURNING 1)
-SELECT (SELECT count(*) FROM old_changes) + (SELECT count(*) FROM old_quarantine);
+DELETE FROM quarantine WHERE instance = $1 AND sequence = ANY($2::uuid[]);
 
 -- name: read_dictionary
 -- The newest dictionary of an instance.
@@ -179,14 +237,6 @@ SELECT n FROM (
     FROM (SELECT n, pictures FROM sequences WHERE instance = $1 AND state <> 'removed' ORDER BY n LIMIT 1000) some_of_it
 ) running
 WHERE before < $2 ORDER BY n;
-
--- name: latest_runs
-SELECT r.n, i.name, r.started_at, extract(epoch FROM coalesce(r.ended_at, now()) - r.started_at)::float8 AS seconds,
-       r.outcome, r.phase, r.sequences_seen, r.sequences_changed, r.sequences_failed, r.pictures_seen,
-       r.pictures_quarantined, r.last_error
-FROM runs r JOIN instances i ON i.n = r.instance
-WHERE $1 = '' OR i.name = $1
-ORDER BY r.n DESC LIMIT $2;
 
 -- name: census
 -- For the check-up: what there is and what waits.

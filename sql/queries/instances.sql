@@ -3,23 +3,27 @@
 SELECT pg_advisory_xact_lock(7340022);
 
 -- name: read_registry
-SELECT n, id, name, url, state, state_reason, source, requests_per_s, concurrency, contact
+SELECT n, id, name, url, state, state_reason, source, requests_per_s, concurrency, contact, cadence_s, quiet_hours
 FROM instances ORDER BY n;
 
 -- name: add_instance
-INSERT INTO instances (id, name, url, state, state_reason, requests_per_s, concurrency, contact, source)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+INSERT INTO instances (id, name, url, state, state_reason, requests_per_s, concurrency, contact, source, cadence_s,
+                       quiet_hours)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: change_instance
 -- A new address is asked again what it can do, and everything is read again, because items name the address in their
 -- assets; one whose state changes is due at once.
 WITH moved AS (
-    UPDATE sequences SET updated = NULL
+    UPDATE sequences SET updated = NULL, hash = 0
+    WHERE instance = $1::smallint AND EXISTS (SELECT FROM instances WHERE n = $1::smallint AND url <> $3)
+), uncut AS (
+    DELETE FROM ranges
     WHERE instance = $1::smallint AND EXISTS (SELECT FROM instances WHERE n = $1::smallint AND url <> $3)
 )
 UPDATE instances SET
     name = $2, url = $3, state = $4, state_reason = $5,
-    requests_per_s = $6, concurrency = $7, contact = $8, source = $9,
+    requests_per_s = $6, concurrency = $7, contact = $8, source = $9, cadence_s = $10, quiet_hours = $11,
     capabilities = CASE WHEN url = $3 THEN capabilities ELSE '{}' END,
     failures = CASE WHEN url = $3 THEN failures ELSE 0 END,
     cursor = CASE WHEN url = $3 THEN cursor END,
@@ -44,7 +48,8 @@ UPDATE instances SET state = 'paused', state_reason = $2, run = run + 1 WHERE n 
 
 -- name: list_instances
 -- For people: what is held of each instance. `pictures` counts what the sequences serve.
-SELECT i.n, i.id, i.name, i.url, i.source, i.state, i.state_reason, i.version, i.last_success_at, i.last_error, i.failures,
+SELECT i.n, i.id, i.name, i.url, i.source, i.state, i.state_reason, i.cadence_s, i.quiet_hours, i.version, i.last_success_at, i.last_error, i.failures,
+    i.capabilities, i.absence_decided,
     coalesce(i.configuration #>> '{license,id}', '') AS license,
     coalesce(s.sequences, 0) AS sequences, coalesce(s.pictures, 0) AS pictures, now() AS at
 FROM instances i

@@ -233,7 +233,7 @@ RETURNING s.n, old.state <> 'merged' OR old.hash <> d.hash OR old.account IS DIS
 -- name: retire_sequences
 -- Deleted or hidden at their origin: nothing of them is kept but the fact.
 UPDATE sequences SET state = 'removed', served = false, checked_at = now(), updated = NULL, hash = 0, title = '',
-       account = NULL, payload = NULL
+       account = NULL, payload = NULL, removed_at = CASE WHEN served THEN now() ELSE removed_at END
 WHERE n = ANY($1::integer[]) AND state <> 'removed'
 RETURNING n;
 

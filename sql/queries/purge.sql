@@ -1,7 +1,14 @@
 -- Rows that are kept for a while only. Each statement gets how long as $1 and tells how many rows went.
 
 -- name: purge_changes
-WITH gone AS (DELETE FROM changes WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;
+-- The last change that goes is remembered: readers who stand before it have missed something, and are told so.
+WITH gone AS (DELETE FROM changes WHERE at < now() - $1::interval RETURNING xid, n),
+     noted AS (
+         UPDATE epochs SET purged_xid = last.xid, purged_n = last.n
+         FROM (SELECT xid, n FROM gone ORDER BY xid DESC, n DESC LIMIT 1) AS last
+         WHERE (last.xid, last.n) > (coalesce(purged_xid, '0'), coalesce(purged_n, 0))
+     )
+SELECT count(*) FROM gone;
 
 -- name: purge_quarantine
 WITH gone AS (DELETE FROM quarantine WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;

@@ -7,6 +7,7 @@ CREATE TEMP TABLE IF NOT EXISTS stage (
     accuracy_m real, pixel_density real, license smallint, azimuth smallint, dictionary smallint, is_360 boolean,
     id uuid, geom geometry(Point, 4326), semantics jsonb, payload bytea, position bigint
 );
+CREATE TEMP TABLE IF NOT EXISTS kept_back (LIKE stage);
 CREATE TEMP TABLE IF NOT EXISTS unserved (id uuid);
 CREATE TEMP TABLE IF NOT EXISTS held (
     id uuid, copy smallint, instance smallint, cell bigint, sequence integer, rank integer
@@ -27,6 +28,23 @@ WINDOW w AS (PARTITION BY s.sequence, u.id IS NULL ORDER BY s.rank, s.id);
 
 -- name: empty_stage
 TRUNCATE stage, unserved, held, kept, flux;
+
+-- name: empty_kept_back
+TRUNCATE kept_back;
+
+-- name: losing_sequences
+-- Which of the staged sequences $2 have pictures in the index ($1: their cells) that are not staged: deleted, hidden, or
+-- moved to a sequence that is not read yet.
+SELECT DISTINCT p.sequence FROM pictures p
+WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($2::integer[])
+  AND NOT EXISTS (SELECT FROM stage s WHERE s.id = p.id);
+
+-- name: keep_staged_back
+WITH moved AS (DELETE FROM stage WHERE sequence = ANY($1::integer[]) RETURNING *)
+INSERT INTO kept_back SELECT * FROM moved;
+
+-- name: take_staged_up
+WITH moved AS (DELETE FROM kept_back RETURNING *) INSERT INTO stage SELECT * FROM moved;
 
 -- name: forget_staged_sequence
 DELETE FROM stage WHERE sequence = $1;

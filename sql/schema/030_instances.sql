@@ -43,7 +43,9 @@ CREATE TABLE instances (
     -- last complete listing of its ids: what it lacks is inferred to be gone
     listed_at timestamptz,
     -- what a person said about inferred absence after the brake: holds for the next complete listing
-    absence_decided text NOT NULL DEFAULT '' CHECK (absence_decided IN ('', 'confirmed', 'refused'))
+    absence_decided text NOT NULL DEFAULT '' CHECK (absence_decided IN ('', 'confirmed', 'refused')),
+    -- what was read before is to be read again, the longest unread first
+    recheck_before timestamptz
 );
 
 -- zstd dictionaries, trained on one instance's own items and never shared: they hold literal EXIF.

@@ -35,6 +35,8 @@ CREATE TABLE sequences (
     cells bigint[] NOT NULL DEFAULT '{}',
     dictionary smallint NOT NULL DEFAULT 0,
     payload bytea,
+    -- when it was taken back, if it had been served before; a tombstone is shown only then
+    removed_at timestamptz,
     UNIQUE (id, instance)
 );
 CREATE UNIQUE INDEX sequences_served ON sequences (id) WHERE served;
@@ -44,7 +46,30 @@ CREATE INDEX sequences_indexed ON sequences (indexed, id) WHERE served;
 -- that end before it, the latest first.
 CREATE INDEX sequences_dates ON sequences USING gist (tstzrange(datetime_min, datetime_max, '[]')) WHERE pictures > 0;
 CREATE INDEX sequences_datetime ON sequences (datetime_max DESC, n DESC) WHERE pictures > 0;
+CREATE INDEX sequences_begin ON sequences (datetime_min, n) WHERE pictures > 0;
+CREATE INDEX sequences_news ON sequences (indexed, n) WHERE pictures > 0;
 CREATE INDEX sequences_instance ON sequences (instance, n);
 -- Rolling reconciliation reads again what was not read for longest.
 CREATE INDEX sequences_checked ON sequences (instance, checked_at NULLS FIRST) WHERE state = 'merged';
+-- The orders in which sequences are listed; what has no date counts as older than everything.
+CREATE INDEX sequences_updated ON sequences (coalesce(updated, '1000-01-01 00:00:00+00'), id) WHERE served;
+CREATE INDEX sequences_created ON sequences (coalesce(created, '1000-01-01 00:00:00+00'), id) WHERE served;
+CREATE INDEX sequences_latest ON sequences (coalesce(datetime_max, '1000-01-01 00:00:00+00'), id) WHERE served;
+CREATE INDEX sequences_account ON sequences (account, id) WHERE served;
+-- Who follows an instance or a catalog asks for what changed after a date.
+CREATE INDEX sequences_changed ON sequences (updated, id) WHERE served;
+CREATE INDEX sequences_removed ON sequences (removed_at, id) WHERE state = 'removed' AND removed_at IS NOT NULL;
 ALTER TABLE sequences ALTER COLUMN payload SET STORAGE EXTERNAL;
+
+-- Sequences that were served once and were taken back, as lists show them: with nothing but the fact. One that several
+-- instances had is among them when none serves it any more, once.
+CREATE VIEW tombstones AS
+SELECT t.id, t.n, t.instance, t.state, t.served, t.account, t.title, t.license, NULL::timestamptz AS created,
+       t.removed_at AS updated, t.removed_at AS indexed, 0 AS pictures, 0 AS pictures_360,
+       0::double precision AS length_m, NULL::timestamptz AS datetime_min, NULL::timestamptz AS datetime_max,
+       NULL::double precision[] AS bbox, NULL::geometry(Geometry, 4326) AS extent, '{}'::bigint[] AS cells,
+       0::smallint AS dictionary, NULL::bytea AS payload, t.removed_at
+FROM sequences t
+WHERE t.state = 'removed' AND t.removed_at IS NOT NULL
+  AND NOT EXISTS (SELECT FROM sequences o WHERE o.id = t.id AND o.n <> t.n
+                  AND (o.served OR o.state = 'removed' AND (o.removed_at, o.n) > (t.removed_at, t.n)));

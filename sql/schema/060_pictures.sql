@@ -50,6 +50,9 @@ CREATE TABLE pictures (
     PRIMARY KEY (cell, sequence, rank, id)
 ) PARTITION BY LIST (cell);
 CREATE INDEX pictures_geom ON pictures USING gist (geom);
+-- Tags that few pictures have. Written at once: a list of what is still to be put in would be read by every search.
+CREATE INDEX pictures_tags ON pictures USING gin (semantics jsonb_path_ops) WITH (fastupdate = off)
+    WHERE semantics IS NOT NULL;
 -- it is compressed already
 ALTER TABLE pictures ALTER COLUMN payload SET STORAGE EXTERNAL;
 

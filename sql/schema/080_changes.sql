@@ -17,10 +17,17 @@ CREATE INDEX changes_at ON changes USING brin (at);
 -- One row: transaction numbers mean nothing after a restore, so tokens carry the epoch they belong to.
 CREATE TABLE epochs (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    epoch uuid NOT NULL DEFAULT gen_random_uuid()
+    epoch uuid NOT NULL DEFAULT gen_random_uuid(),
+    -- the last change that was purged: who stands before it has missed something
+    purged_xid xid8,
+    purged_n bigint
 );
 INSERT INTO epochs DEFAULT VALUES;
 
+-- After a restore: what the log says was numbered by another server.
 CREATE FUNCTION restore_epoch() RETURNS uuid
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
-AS $$ UPDATE epochs SET epoch = gen_random_uuid() RETURNING epoch $$;
+AS $$
+    DELETE FROM changes;
+    UPDATE epochs SET epoch = gen_random_uuid(), purged_xid = NULL, purged_n = NULL RETURNING epoch;
+$$;

@@ -32,6 +32,8 @@ CREATE TABLE runs (
     pictures_skipped bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX runs_instance ON runs (instance, n DESC);
+-- Few rows at any time: who works on an instance now is looked up before every visit.
+CREATE INDEX runs_running ON runs (instance) WHERE outcome = 'running';
 
 -- Sequences that could not be merged; the cursor goes on without them.
 CREATE TABLE retries (

@@ -6,7 +6,14 @@ CREATE TABLE paces (
     instance smallint PRIMARY KEY REFERENCES instances ON DELETE CASCADE,
     free_at timestamptz NOT NULL DEFAULT '-infinity',
     faults integer NOT NULL DEFAULT 0,
-    open_until timestamptz NOT NULL DEFAULT '-infinity'
+    open_until timestamptz NOT NULL DEFAULT '-infinity',
+    -- who waited last for a slot: those who have one step back
+    wanted_at timestamptz NOT NULL DEFAULT '-infinity',
+    wanted_by uuid,
+    -- when its robots.txt and landing page allowed the harvest, at which address, and how fast they let us be
+    rules_at timestamptz,
+    rules_url text NOT NULL DEFAULT '',
+    crawl_delay_s real NOT NULL DEFAULT 0
 );
 
 -- Requests that may be open at one time. A slot is a lease: one whose holder died is free again after `until`.

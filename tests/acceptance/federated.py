@@ -26,12 +26,11 @@ from panofed.services import Part, Services, settings_environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FederatedCatalog:
-    """What follows `instances`, at the address `url` of its landing page."""
+class ServedCatalog:
+    """What follows `instances`, at the address `url` of its landing page, whoever harvests them."""
 
     url: str
     instances: Sequence[Instance]
-    harvester: Harvester
 
     def get(self, path: str) -> Any:
         """The JSON answer of GET `path`."""
@@ -44,6 +43,13 @@ class FederatedCatalog:
             yield page
             hrefs = [link["href"] for link in page["links"] if link["rel"] == "next"]
             path = hrefs[0].removeprefix(self.url) if hrefs else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederatedCatalog(ServedCatalog):
+    """One that is harvested by the test itself."""
+
+    harvester: Harvester
 
     async def visit(self, only: Instance | None = None) -> dict[str, Progress]:
         """One harvest of every instance, or of one; each must end well."""
@@ -64,7 +70,7 @@ async def federated(
         write_instances(settings.instances_file, instances)
         async with open_pool(dsn, Role.WRITER, settings, size=4) as pool:
             await sync_file(pool, settings)
-            with _served(settings) as url:
+            with served(settings) as url:
                 yield FederatedCatalog(
                     url=url, instances=instances, harvester=Harvester(dsn=dsn, pool=pool, settings=settings)
                 )
@@ -91,7 +97,8 @@ async def _database(cluster: Cluster, template: str) -> AsyncIterator[str]:
 
 
 @contextmanager
-def _served(settings: Settings) -> Iterator[str]:
+def served(settings: Settings) -> Iterator[str]:
+    """The catalog in a process of its own; its landing page."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     part = Part("serve", settings_environment(settings), settings.data_dir / "serve.log")
     services = Services(settings, [part])

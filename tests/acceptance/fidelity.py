@@ -17,7 +17,7 @@ import pytest
 
 from federation.errors import OriginRefused
 from panofed.demo.visitor import anonymous_collections, anonymous_items_of
-from tests.acceptance.federated import FederatedCatalog, web_address
+from tests.acceptance.federated import ServedCatalog, web_address
 
 Json: TypeAlias = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Shown:
     items: Mapping[str, Sequence[Json]]
 
 
-def shown_by(catalog: FederatedCatalog, only: Collection[str] | None = None) -> list[Shown]:
+def shown_by(catalog: ServedCatalog, only: Collection[str] | None = None) -> list[Shown]:
     """What the catalog's instances show now; of `only` these sequences when given."""
     return [_shown(instance.config.name, web_address(instance), instance.url, only) for instance in catalog.instances]
 
@@ -50,7 +50,7 @@ def _shown(name: str, web: str, url: str, only: Collection[str] | None) -> Shown
     return Shown(name=name, web=web, collections=collections, items=items)
 
 
-def check_all(catalog: FederatedCatalog) -> int:
+def check_all(catalog: ServedCatalog) -> int:
     """Everything both sides show, and nothing else, is in the catalog; returns how many pictures that is."""
     shown = shown_by(catalog)
     everything = {id for each in shown for id in each.collections}
@@ -58,7 +58,7 @@ def check_all(catalog: FederatedCatalog) -> int:
     return check_totals(catalog, shown)
 
 
-def check_totals(catalog: FederatedCatalog, shown: Iterable[Shown]) -> int:
+def check_totals(catalog: ServedCatalog, shown: Iterable[Shown]) -> int:
     """Every id the instances show is found once by paging, and no other; returns how many pictures that is."""
     sequences = sorted({id for each in shown for id in each.collections})
     ids = sorted({item["id"] for each in shown for items in each.items.values() for item in items})
@@ -69,7 +69,7 @@ def check_totals(catalog: FederatedCatalog, shown: Iterable[Shown]) -> int:
     return len(ids)
 
 
-def check_sequences(catalog: FederatedCatalog, sequences: Iterable[str], shown: Sequence[Shown] | None = None) -> None:
+def check_sequences(catalog: ServedCatalog, sequences: Iterable[str], shown: Sequence[Shown] | None = None) -> None:
     """Each of these sequences is answered as its origin does, pictures included; one nobody shows is not found."""
     sequences = sorted(sequences)
     for id in sequences:
@@ -82,7 +82,7 @@ def check_sequences(catalog: FederatedCatalog, sequences: Iterable[str], shown: 
             check_gone(catalog, f"/collections/{id}/items")
 
 
-def check_gone(catalog: FederatedCatalog, path: str) -> None:
+def check_gone(catalog: ServedCatalog, path: str) -> None:
     """There is nothing at this path."""
     with pytest.raises(OriginRefused) as refused:
         catalog.get(path)
@@ -95,7 +95,7 @@ def origin_of(ours: Json) -> str:
     return str(name)
 
 
-def _check_sequence(catalog: FederatedCatalog, id: str, offers: Mapping[str, Shown]) -> None:
+def _check_sequence(catalog: ServedCatalog, id: str, offers: Mapping[str, Shown]) -> None:
     ours = catalog.get(f"/collections/{id}")
     origin = offers[origin_of(ours)]
     theirs, pictures = origin.collections[id], origin.items[id]
@@ -118,13 +118,13 @@ def _check_sequence(catalog: FederatedCatalog, id: str, offers: Mapping[str, Sho
         check_single(catalog, item)
 
 
-def search_ids(catalog: FederatedCatalog, ids: Sequence[str]) -> list[Json]:
+def search_ids(catalog: ServedCatalog, ids: Sequence[str]) -> list[Json]:
     """Search by ids."""
     features: list[Json] = catalog.get(f"/search?limit=1000&ids={','.join(ids)}")["features"] if ids else []
     return features
 
 
-def check_single(catalog: FederatedCatalog, listed: Json) -> None:
+def check_single(catalog: ServedCatalog, listed: Json) -> None:
     """A picture asked for by itself, on both paths, is what the page of its sequence says, with two more links."""
     single = catalog.get(f"/collections/{listed['collection']}/items/{listed['id']}")
     assert_same("pictures/", catalog.get(f"/pictures/{listed['id']}"), single)
@@ -133,7 +133,7 @@ def check_single(catalog: FederatedCatalog, listed: Json) -> None:
 
 
 def check_item(
-    catalog: FederatedCatalog, ours: Json, theirs: Json, origin: Shown, before: Json | None, after: Json | None
+    catalog: ServedCatalog, ours: Json, theirs: Json, origin: Shown, before: Json | None, after: Json | None
 ) -> None:
     """One picture of a page; `before` and `after` are its neighbours as the origin orders them."""
     id, sequence = theirs["id"], f"{catalog.url}/collections/{theirs['collection']}"

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from catalog_api.index import Index
-from catalog_api.params import search_params
+from catalog_api.search_params import search_params
 from catalog_api.search import search
 from catalog_api.state import Catalog
 from federation.cells import cell_box, cell_of, children
@@ -52,13 +52,13 @@ class Watching:
     [
         {"bbox": "2,48,3,49"},
         {"bbox": "2,48,3,49", "limit": "3"},
-        {"bbox": "2,48,3,49", "datetime": "2020-01-01/.."},
+        {"bbox": "2,48,3,49", "datetime": "2020-01-01T00:00:00Z/.."},
         {"intersects": '{"type":"Point","coordinates":[2.35,48.85]}'},
         {"ids": "ID"},
         {"collections": "SEQUENCE"},
         {"bbox": "2,48,3,49", "collections": "SEQUENCE"},
         {"limit": "3"},
-        {"datetime": "2024-05-01/2024-05-03"},
+        {"datetime": "2024-05-01T00:00:00Z/2024-05-03T00:00:00Z"},
     ],
     ids=str,
 )
@@ -126,7 +126,7 @@ async def split(factory: Factory, leaf: int, *, finish: bool) -> None:
 @pytest.mark.parametrize("finish", [False, True], ids=["splitting", "split"])
 @pytest.mark.parametrize(
     "raw",
-    [{"bbox": "2,48,3,49"}, {"bbox": "2,48,3,49", "datetime": "2020-01-01/.."}, {"collections": "SEQUENCE"}, {}],
+    [{"bbox": "2,48,3,49"}, {"bbox": "2,48,3,49", "datetime": "2020-01-01T00:00:00Z/.."}, {"collections": "SEQUENCE"}, {}],
     ids=str,
 )
 async def test_a_worker_with_an_old_set_sees_every_picture_once(

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from harvester.progress import Progress
 from tests.harvest_world import World
-from tests.origin import Origin, OriginSequence, answer, html, refusal
+from tests.origin import Origin, answer, html, refusal
 
 
 async def retries(world: World) -> dict[str, tuple[int, str]]:
@@ -99,7 +99,7 @@ async def test_a_killed_first_crawl_goes_on_after_the_last_whole_page(world: Wor
             await asyncio.sleep(60)
 
     origin.hook = hang_on_third_page
-    visit = asyncio.create_task(world.visit())
+    visit = asyncio.create_task(world.visit(crawl_ranges=1))
     await reached.wait()
     visit.cancel()
     await asyncio.gather(visit, return_exceptions=True)
@@ -112,7 +112,7 @@ async def test_a_killed_first_crawl_goes_on_after_the_last_whole_page(world: Wor
     origin.hook = None
     # edited meanwhile, on a page that was read: the cursor is the clock of the first crawl's start
     origin.edit(origin.sequences[sorted(origin.sequences)[0]].pictures[0], title="meanwhile")
-    await world.good_visit()
+    await world.good_visit(crawl_ranges=1)
     assert not any(sorted(origin.sequences)[0] in request for request in origin.requests)
     await world.good_visit()
     await world.check_same()
@@ -270,7 +270,7 @@ async def test_a_fault_of_our_own_is_recorded_as_a_failure(world: World, monkeyp
     def broken(*_: object, **__: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr("harvester.crawl.accept", broken)
+    monkeypatch.setattr("harvester.reading.accept", broken)
     assert "ours" in (await failed(world, "north")).last_error
 
 
@@ -299,27 +299,6 @@ async def test_old_instances_are_asked_in_the_way_they_understand(world: World) 
         origin.add_picture(kept, 2.31, 48.81)
         await world.good_visit(version)
     await world.check_same()
-
-
-async def test_a_plain_listing_that_lost_too_much_pulls_the_brake(world: World) -> None:
-    origin = await world.origin(version="plain")
-    for n in range(10):
-        origin.add_sequence(3, at=(2.3 + n / 50, 48.85))
-    await world.good_visit(brake_pictures=5)
-    gone: list[OriginSequence] = list(origin.sequences.values())[:2]
-    for sequence in gone:
-        origin.hide_sequence(sequence)
-    await world.good_visit(brake_pictures=5)
-    await world.check_same()
-    for sequence in list(origin.sequences.values())[2:6]:
-        origin.hide_sequence(sequence)
-    progress = await world.visit(brake_pictures=5)
-    assert progress.outcome == "failed"
-    row = await world.admin.fetchrow("SELECT state, state_reason FROM instances")
-    assert row is not None
-    assert row["state"] == "braked"
-    assert "12 of 24 pictures are missing" in row["state_reason"]
-    assert await world.check() == 24
 
 
 async def test_a_plain_listing_that_cannot_be_read_wholly_removes_nothing(world: World) -> None:

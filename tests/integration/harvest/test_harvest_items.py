@@ -94,19 +94,6 @@ async def test_many_bad_items_with_one_id_are_one_row(world: World) -> None:
     await world.check_same()
 
 
-async def test_ids_that_are_no_uuid_become_one(world: World) -> None:
-    origin = await world.origin(version="plain")
-    sequence = origin.add_sequence(3, id="street-1")
-    for n, picture in enumerate(sequence.pictures):
-        picture.id = f"picture-{n}"
-    await world.good_visit()
-    first = {id: item["id"] for id, (_, item) in (await world.served()).items()}
-    assert sorted(first.values()) == ["picture-0", "picture-1", "picture-2"]
-    origin.touch(sequence)
-    await world.good_visit()
-    assert {id: item["id"] for id, (_, item) in (await world.served()).items()} == first
-
-
 async def test_nothing_of_what_is_not_public_is_stored_anywhere(world: World, caplog: pytest.LogCaptureFixture) -> None:
     origin = await world.origin()
     sequence = origin.add_sequence(12)

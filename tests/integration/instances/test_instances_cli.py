@@ -151,14 +151,29 @@ def test_pause_and_resume_change_the_table_alone(run: Run, database: str, path: 
     assert path.read_text() == TEXT
 
 
-def test_resume_clears_a_brake_after_showing_it(run: Run, database: str) -> None:
+@pytest.mark.parametrize(("option", "decision"), [("--confirm", "confirmed"), ("--refuse", "refused")])
+def test_resume_after_a_brake_explains_and_needs_a_decision(
+    run: Run, database: str, option: str, decision: str
+) -> None:
     run("pause", "small")
-    sql(database, "UPDATE instances SET state = 'braked', state_reason = '900 of 1,000 sequences are gone'")
+    sql(database, "UPDATE instances SET state = 'braked', state_reason = '900 of its 1,000 pictures are missing'")
     assert "by the brake" in run("pause", "small").output
-    assert "900 of 1,000 sequences are gone" in run("resume", "small", typed="n\n", code=1).output
+    told = run("resume", "small", code=1).output
+    for said in ("900 of its 1,000 pictures are missing", "resume small --confirm", "resume small --refuse"):
+        assert said in told
     assert state(database, "a")[0] == "braked"
-    run("resume", "small", "--yes")
+    assert "opposites" in run("resume", "small", "--confirm", "--refuse", code=1).output
+    run("resume", "small", option)
     assert state(database, "a") == ("enabled", "")
+    (row,) = sql(database, "SELECT absence_decided, listed_at FROM instances WHERE id = 'a'")
+    assert tuple(row) == (decision, None)
+    assert "no longer lists" in run("list").output
+
+
+def test_the_list_tells_in_words_what_an_instance_can_signal(run: Run, database: str) -> None:
+    run("pause", "small")
+    sql(database, """UPDATE instances SET capabilities = '{"kind": "stac", "listing": "links", "dated": false}'""")
+    assert "other STAC API; deletions are not signalled" in run("list").output
 
 
 def test_an_instance_whose_entry_is_gone_cannot_be_resumed(run: Run, database: str, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -12,6 +13,8 @@ import pytest
 from aiohttp import web
 
 from catalog_api.app import build_app
+from federation.database import Role, open_pool
+from harvester.queue import POOL_SIZE, Queue
 from harvester.schedule import Service
 from panofed.cluster import DATABASE, Cluster
 from tests.integration.operations.conftest import Desk, desk_of
@@ -45,24 +48,29 @@ async def test_service_and_catalog_go_on_when_the_database_is_back(running: Clus
         stop_at(origin, running, how, away)
         dsn = running.dsn(DATABASE)
         async with (
-            desk_of(dsn, instances_file=file, cadence_s=0.3, fold_interval_s=0.2, connect_timeout_s=2) as desk,
+            desk_of(
+                dsn, instances_file=file, cadence_s=0.3, fold_interval_s=0.2, connect_timeout_s=2, run_lease_s=2
+            ) as desk,
+            open_pool(dsn, Role.WRITER, desk.settings, size=POOL_SIZE) as queue_pool,
             answering(build_app(desk.settings, dsn)) as base,
             httpx2.AsyncClient(base_url=base, timeout=20) as client,
         ):
             stop = asyncio.Event()
-            service = asyncio.create_task(Service(desk.harvester, lambda _: None).run(stop))
+            queue = Queue(queue_pool)
+            service = Service(harvester=replace(desk.harvester, queue=queue), queue=queue, on_end=lambda *_: None)
+            serving = asyncio.create_task(service.run(stop))
             try:
                 await away.wait()
                 await check_unavailable(client)
                 await asyncio.sleep(1.0)
                 await check_unavailable(client)
-                assert not service.done()
+                assert not serving.done()
                 await asyncio.to_thread(running.ensure_running)
                 await eventually(lambda: serves(client, sorted(origin.visible())), within_s=15)
                 await check_runs(desk)
             finally:
                 stop.set()
-                await service
+                await serving
             assert await desk.check() == 400
 
 

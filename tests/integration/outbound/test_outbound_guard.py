@@ -15,9 +15,9 @@ import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from federation.errors import AddressRefused, OriginUnreachable
+from federation.errors import AddressRefused, OriginUnreachable, Unreachable
 from federation.outbound import OriginSession
-from federation.settings import Settings
+from federation.settings import Settings, load_settings
 from tests.hostile import HostileServer, answer, impatient, local_settings
 
 NAME = "geovisio.example.org"
@@ -106,11 +106,59 @@ async def test_a_name_that_changes_its_address_during_the_visit_is_judged_again(
     assert server.connections == 1
 
 
+async def test_a_name_that_is_rebound_between_two_connections_is_judged_at_each(
+    server: HostileServer, settings: Settings
+) -> None:
+    """The name's answers change while a connection is kept: the kept one goes on, the next one is judged anew."""
+    server.on("/x", answer({}))
+    server.on("/last", answer({}, headers={"Connection": "close"}))
+    names = Names(["127.0.0.1"], ["::ffff:127.0.0.1"], ["169.254.169.254"])
+    async with session(settings, server, names) as origin:
+        assert origin._client is not None and origin._client.connector is not None
+        for _ in range(2):
+            await origin.get("/x")
+            origin._client.connector.clear_dns_cache()  # type: ignore[attr-defined]
+        await origin.get("/last")
+        for forbidden in ("IPv4-mapped", "link-local"):
+            with pytest.raises(AddressRefused, match=forbidden):
+                await origin.get("/x")
+            origin._client.connector.clear_dns_cache()  # type: ignore[attr-defined]
+    assert (names.asked, server.connections, len(origin.refusals)) == (3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1:22/api",
+        "https://geovisio.example.org:8443/api",
+        "https://somebody@geovisio.example.org/api",
+        "https://somebody:secret@geovisio.example.org/api",
+        "https://2130706433/api",
+        "https://0x7f.1/api",
+        "https://[64:ff9b::a00:1]/api",
+        "https://[2002:a00:1::]/api",
+        "https://[2001:0:a00:1::]/api",
+        "https://[::ffff:10.0.0.1]/api",
+        "https://[::10.0.0.1]/api",
+        "https://metadata.internal/api",
+        "ftp://geovisio.example.org/api",
+    ],
+)
+async def test_an_address_that_may_not_be_visited_is_refused_before_any_name_is_asked(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *question: pytest.fail(f"asked for {question}"))
+    with pytest.raises(AddressRefused) as caught:
+        OriginSession(load_settings(), url, instance="a")
+    assert "secret" not in str(caught.value) + caught.value.url
+
+
 async def test_an_unknown_name_is_a_dns_error(server: HostileServer, settings: Settings) -> None:
     gone = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     async with session(settings, server, Names(gone)) as origin:
-        with pytest.raises(OriginUnreachable, match=r"^DNS: Name or service not known$"):
+        with pytest.raises(OriginUnreachable, match=r"^DNS: Name or service not known$") as caught:
             await origin.get("/x")
+        assert caught.value.kind is Unreachable.DNS
 
 
 async def test_a_name_server_that_hangs_is_a_dns_error(
@@ -119,8 +167,9 @@ async def test_a_name_server_that_hangs_is_a_dns_error(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *question: time.sleep(1.0))
     allowed = settings.model_copy(update={"outbound_ports": (server.port,), "outbound_connect_timeout_s": 0.2})
     async with OriginSession(allowed, f"http://{NAME}:{server.port}", instance="a") as origin:
-        with pytest.raises(OriginUnreachable, match=r"^DNS: no answer within 0\.2 s$"):
+        with pytest.raises(OriginUnreachable, match=r"^DNS: no answer within 0\.2 s$") as caught:
             await origin.get("/x")
+        assert caught.value.kind is Unreachable.DNS
 
 
 async def test_localhost_is_not_asked_of_a_name_server(
@@ -141,8 +190,9 @@ async def test_nobody_listening_is_connection_refused(settings: Settings) -> Non
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         async with OriginSession(settings, f"http://127.0.0.1:{port}") as origin:
-            with pytest.raises(OriginUnreachable, match=r"^connection refused$"):
+            with pytest.raises(OriginUnreachable, match=r"^connection refused$") as caught:
                 await origin.get("/x")
+            assert caught.value.kind is Unreachable.CONNECT
 
 
 async def test_a_connection_that_is_not_accepted_times_out() -> None:
@@ -154,8 +204,9 @@ async def test_a_connection_that_is_not_accepted_times_out() -> None:
             knock.setblocking(False)
             knock.connect_ex(full.getsockname())
         async with OriginSession(impatient(), f"http://127.0.0.1:{full.getsockname()[1]}") as origin:
-            with pytest.raises(OriginUnreachable, match=r"no connection within 0\.5 s"):
+            with pytest.raises(OriginUnreachable, match=r"no connection within 0\.5 s") as caught:
                 await origin.get("/x")
+            assert caught.value.kind is Unreachable.CONNECT
         for knock in waiting:
             knock.close()
 
@@ -175,8 +226,9 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_tls_error(authority: t
     async with HostileServer(tls=tls(authority, "127.0.0.1")) as server:
         server.on("/x", answer({}))
         async with OriginSession(settings, server.url) as origin:
-            with pytest.raises(OriginUnreachable, match=r"^TLS: certificate not accepted: "):
+            with pytest.raises(OriginUnreachable, match=r"^TLS: certificate not accepted: ") as caught:
                 await origin.get("/x")
+            assert caught.value.kind is Unreachable.TLS
         assert server.requests == []
 
 
@@ -187,8 +239,9 @@ async def test_a_server_without_tls_on_an_https_address_is_a_tls_error(settings:
 
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     async with server, OriginSession(settings, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}") as origin:
-        with pytest.raises(OriginUnreachable, match=r"^TLS: "):
+        with pytest.raises(OriginUnreachable, match=r"^TLS: ") as caught:
             await origin.get("/x")
+        assert caught.value.kind is Unreachable.TLS
 
 
 CLIENT = """

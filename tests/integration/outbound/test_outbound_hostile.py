@@ -10,7 +10,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from federation.errors import AddressRefused, OriginError, OriginMalformed, OriginRefused, OriginUnreachable
+from federation.errors import (
+    AddressRefused,
+    OriginError,
+    OriginMalformed,
+    OriginRefused,
+    OriginUnreachable,
+    Unreachable,
+)
 from federation.outbound import OriginSession
 from federation.settings import Settings
 from tests.hostile import (
@@ -275,3 +282,57 @@ async def test_requests_keep_their_number_at_once_and_their_rate(server: Hostile
     moments = [request.at for request in server.requests]
     assert server.most_at_once <= 2 >= server.connections
     assert moments[-1] - moments[0] >= 11 / 40 - 0.01
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(silence(), id="silence"),
+        pytest.param(drip(b"x" * 100, every_s=30, sent=5), id="idle"),
+        pytest.param(cut(b"x" * 10, announced=100), id="short body"),
+        pytest.param(answer(b"x" * 2_000_000), id="too large"),
+        pytest.param(raw(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), id="not HTTP"),
+    ],
+)
+async def test_after_a_fault_a_fresh_connection_is_used_and_then_kept(server: HostileServer, fault: Behaviour) -> None:
+    """The rest of a broken answer is never read as the beginning of the next one."""
+    server.on("/bad", fault)
+    server.on("/x", answer(b"good"))
+    async with OriginSession(impatient(), server.url, requests_per_s=0) as origin:
+        assert (await origin.get("/x")).body == b"good"
+        with pytest.raises(OriginError):
+            await origin.get("/bad", attempts=1)
+        for _ in range(3):
+            assert (await origin.get("/x")).body == b"good"
+    first, *_, second, third, fourth = server.requests
+    assert first.connection < second.connection == third.connection == fourth.connection
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (silence(), Unreachable.FIRST_BYTE),
+        (drip(b"x" * 100, every_s=30, sent=5), Unreachable.IDLE),
+        (drip(b"x" * 100, every_s=0.05), Unreachable.TOTAL),
+        (reset(), Unreachable.LOST),
+        (cut(b"x" * 10, announced=100, reset=True), Unreachable.LOST),
+    ],
+)
+async def test_an_error_says_in_which_step_there_was_no_answer(
+    server: HostileServer, behaviour: Behaviour, kind: Unreachable
+) -> None:
+    server.on("/x", behaviour)
+    error = await failure(OriginSession(impatient(), server.url, requests_per_s=0), attempts=1)
+    assert isinstance(error, OriginUnreachable) and error.kind is kind
+
+
+async def test_the_first_byte_may_take_longer_than_the_silence_between_two_reads(server: HostileServer) -> None:
+    server.on("/x", after(0.5, answer(b"late")))
+    server.on("/y", drip(b"x" * 100, every_s=30, sent=5))
+    settings = impatient(outbound_first_byte_timeout_s=2, outbound_read_timeout_s=0.2, outbound_total_timeout_s=5)
+    async with OriginSession(settings, server.url, requests_per_s=0) as origin:
+        assert (await origin.get("/x")).body == b"late"
+        started = time.monotonic()
+        with pytest.raises(OriginUnreachable, match=r"idle for 0\.2 s"):
+            await origin.get("/y")
+        assert time.monotonic() - started < 1.5

@@ -1,0 +1,61 @@
+"""Sequences that several instances have: what is served of them hangs together, through the harvester's own merges."""
+
+from __future__ import annotations
+
+import httpx2
+
+from tests.index_world import Index, Writer
+
+
+async def collections(client: httpx2.AsyncClient, **params: str) -> list[tuple[str, str | None]]:
+    answer = (await client.get("/api/collections", params=params)).json()
+    return [(each["id"], each.get("geovisio:status")) for each in answer["collections"]]
+
+
+async def copy_of(index: Index, writer: Writer, id: str) -> int:
+    number: int = await index.admin.fetchval(
+        "INSERT INTO sequences (id, instance) VALUES ($1, $2) RETURNING n", id, writer.instance
+    )
+    return number
+
+
+async def test_the_collection_of_every_served_picture_is_there(index: Index, client: httpx2.AsyncClient) -> None:
+    """A picture that only the second instance's copy of a sequence has is served, and so is a copy of its sequence."""
+    north, south = await index.writer("north"), await index.writer("south", seed=2)
+    first, id = await north.new_sequence()
+    shared = north.pictures(3)
+    await north.write((first, id, shared))
+    second = await copy_of(index, south, id)
+    theirs = south.pictures(5, [each.id for each in shared])
+    await south.write((second, id, theirs))
+
+    async def hangs_together(expected: int) -> None:
+        rows = await index.admin.fetch("SELECT id FROM pictures WHERE served")
+        assert len(rows) == expected
+        for row in rows:
+            item = (await client.get(f"/api/pictures/{row['id']}")).json()
+            assert (await client.get(f"/api/collections/{item['collection']}")).status_code == 200
+        assert [each for each, _ in await collections(client)] == [id]
+
+    await hangs_together(5)
+    await north.remove(first)
+    await hangs_together(5)
+    assert await collections(client, show_deleted="true") == [(id, None)]
+    await south.remove(second)
+    assert await collections(client) == []
+    assert await collections(client, show_deleted="true") == [(id, "deleted")]
+
+
+async def test_what_was_never_served_leaves_no_tombstone(index: Index, client: httpx2.AsyncClient) -> None:
+    """One that is listed as deleted before it was ever read, and one that comes back."""
+    north = await index.writer("north")
+    hidden, _ = await north.new_sequence()
+    await north.remove(hidden)
+    assert await collections(client, show_deleted="true") == []
+    number, id = await north.new_sequence()
+    await north.write((number, id, north.pictures(2)))
+    await north.remove(number)
+    assert await collections(client, show_deleted="true") == [(id, "deleted")]
+    assert await collections(client, show_deleted="true", filter="updated > '2000-01-01'") == [(id, "deleted")]
+    await north.write((number, id, north.pictures(2)))
+    assert await collections(client, show_deleted="true") == [(id, None)]

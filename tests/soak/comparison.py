@@ -1,0 +1,213 @@
+"""What the catalog serves, beside what two instances show an anonymous visitor: every difference, as a sentence."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from federation.errors import OriginRefused
+from tests.acceptance.federated import ServedCatalog
+from tests.acceptance.fidelity import (
+    COMPUTED,
+    Shown,
+    assert_same,
+    check_extent,
+    check_item,
+    check_links,
+    check_single,
+    origin_of,
+    shown_by,
+    without,
+)
+
+Json: TypeAlias = dict[str, Any]
+
+#: What no signal of an instance tells: the only kinds of difference that incremental passes may leave behind.
+UNSIGNALLED = {
+    "late processing": "a picture was processed after its sequence was published",
+    "account renamed": "an account has another name, which every picture of it repeats",
+    "licence changed": "the instance publishes under another licence, which everything repeats",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """What happened on the instances, by name, without any signal; `late` are pictures."""
+
+    renamed: frozenset[str] = frozenset()
+    licensed: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()
+
+
+NOTHING = Silent()
+_ABSENT = "there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The catalog's answers: sequences, the pictures of each in order, and every picture that a search finds."""
+
+    collections: Mapping[str, Json]
+    items: Mapping[str, Sequence[Json]]
+    listed: Counter[str]
+    found: Counter[str]
+    searched: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Both sides at one moment, and how many pictures the instances show."""
+
+    differences: Sequence[str]
+    #: those of them that only the kinds of UNSIGNALLED explain
+    excused: Sequence[str]
+    pictures: int
+
+
+def compare(catalog: ServedCatalog, silent: Silent, *, singles: bool) -> Compared:
+    """Read both sides and compare them deeply. `singles`: each picture's own address too."""
+    shown, served = shown_by(catalog), read_served(catalog)
+    every = differences(catalog, served, shown, NOTHING)
+    unexcused = differences(catalog, served, shown, silent) if every else []
+    if singles:
+        for items in served.items.values():
+            for item in items:
+                unexcused += _said(item["id"], check_single, catalog, item)
+    pictures = {item["id"] for each in shown for items in each.items.values() for item in items}
+    return Compared(
+        differences=unexcused, excused=[each for each in every if each not in unexcused], pictures=len(pictures)
+    )
+
+
+def read_served(catalog: ServedCatalog) -> Served:
+    """Everything the catalog serves, by paging."""
+    listed = [each for page in catalog.pages("/collections?limit=50") for each in page["collections"]]
+    found = [each for page in catalog.pages("/search?limit=200") for each in page["features"]]
+    items: dict[str, list[Json]] = {}
+    for each in listed:
+        pages = catalog.pages(f"/collections/{each['id']}/items")
+        items[each["id"]] = [item for page in pages for item in page["features"]]
+    return Served(
+        collections={each["id"]: catalog.get(f"/collections/{each['id']}") for each in listed}, items=items,
+        listed=Counter(each["id"] for each in listed), found=Counter(each["id"] for each in found),
+        searched={each["id"]: each for each in found},
+    )  # fmt: skip
+
+
+def differences(catalog: ServedCatalog, served: Served, shown: Sequence[Shown], silent: Silent) -> list[str]:
+    """Every way in which the catalog differs from the union of what the instances show, but for what was silent."""
+    sequences = {id for each in shown for id in each.collections}
+    pictures = {item["id"] for each in shown for items in each.items.values() for item in items}
+    found = [
+        *(f"sequence {id} is missing" for id in sorted(sequences - set(served.listed))),
+        *(f"sequence {id} is shown by nobody" for id in sorted(set(served.listed) - sequences)),
+        *(f"picture {id} is missing" for id in sorted(pictures - set(served.found) - silent.late)),
+        *(f"picture {id} is shown by nobody" for id in sorted(set(served.found) - pictures)),
+        *(f"{id} is listed {n} times" for id, n in (served.listed + served.found).items() if n > 1),
+    ]
+    inside = Counter(item["id"] for items in served.items.values() for item in items)
+    found += [
+        f"picture {id}: searches find it, {inside[id]} sequences have it" for id in served.found if inside[id] != 1
+    ]
+    for id in sorted(sequences & set(served.collections)):
+        offers = {each.name: each for each in shown if id in each.collections}
+        found += _differences_of(catalog, served, id, offers, shown, silent)
+    return found
+
+
+def _differences_of(
+    catalog: ServedCatalog, served: Served, id: str, offers: Mapping[str, Shown], shown: Sequence[Shown], silent: Silent
+) -> list[str]:
+    """One sequence: its copy that is served, with those of its pictures that are."""
+    ours, answered = served.collections[id], served.items[id]
+    name = origin_of(ours)
+    if name not in offers:
+        return [f"sequence {id} is served from {name}, which does not show it"]
+    origin = offers[name]
+    mine = {item["id"]: item for item in answered}
+    theirs = [
+        item for item in origin.items[id] if item["id"] in mine or not _served_elsewhere(served, item, name, shown)
+    ]
+    theirs = [item for item in theirs if item["id"] in mine or item["id"] not in silent.late]
+    wanted, have = [item["id"] for item in theirs], [item["id"] for item in answered]
+    if wanted != have:
+        return [f"sequence {id} has the pictures {have}, not {wanted}"]
+
+    def same_sequence() -> None:
+        collection = origin.collections[id]
+        check = [_blurred(each, name, silent) for each in (ours, collection)]
+        assert_same(id, without(check[0], COMPUTED | {"panofed:indexed"}), without(check[1], COMPUTED))
+        here = f"{catalog.url}/collections/{id}"
+        root = f"{catalog.url}/"
+        check_links(check[0], check[1], origin, {"root": root, "parent": root, "self": here, "items": f"{here}/items"})
+        assert ours["stats:items"] == {"count": len(theirs)}
+        check_extent(ours["extent"], theirs)
+
+    wrong = _said(f"sequence {id}", same_sequence)
+    found = [f"{each} {_unlike_apart_from_links(ours, origin.collections[id])}" for each in wrong]
+    for place, (item, original) in enumerate(zip(answered, theirs, strict=True)):
+        before = theirs[place - 1] if place else None
+        after = theirs[place + 1] if place + 1 < len(theirs) else None
+        blurred = [_blurred(each, name, silent) for each in (item, original)]
+        wrong = _said(f"picture {item['id']}", check_item, catalog, *blurred, origin, before, after)
+        found += [f"{each} {_unlike_apart_from_links(*blurred)}" for each in wrong]
+        if item["id"] in served.searched:
+            found += _said(f"search {item['id']}", assert_same, "", served.searched[item["id"]], item)
+    return found
+
+
+def _served_elsewhere(served: Served, item: Json, name: str, shown: Sequence[Shown]) -> bool:
+    """Whether another instance, which shows this picture too, was first with it."""
+    other = served.searched.get(item["id"])
+    if other is None or (source := origin_of(other)) == name:
+        return False
+    return any(
+        each.name == source and any(theirs["id"] == item["id"] for theirs in each.items.get(other["collection"], ()))
+        for each in shown
+    )
+
+
+def _blurred(document: Json, instance: str, silent: Silent) -> Json:
+    """The document without what may have changed silently."""
+    blurred = copy.deepcopy(document)
+    if instance in silent.renamed:
+        blurred.get("properties", {}).pop("geovisio:producer", None)
+        blurred.pop("geovisio:producer", None)
+        for provider in [*blurred.get("providers", ()), *blurred.get("properties", {}).get("providers", ())]:
+            provider.pop("name", None)
+    if instance in silent.licensed:
+        blurred.get("properties", {}).pop("license", None)
+        blurred.pop("license", None)
+        blurred["links"] = [link for link in blurred["links"] if link["rel"] != "license"]
+    return blurred
+
+
+def _unlike_apart_from_links(ours: Json, theirs: Json) -> list[str]:
+    return unlike(without(ours, COMPUTED), without(theirs, COMPUTED))
+
+
+def unlike(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Where two documents differ.
+
+    >>> unlike({"a": [1, 2], "b": 3}, {"a": [1, 4]})
+    ['.a.1: 2, not 4', '.b: 3, not there']
+    """
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        pairs = [(key, ours.get(key, _ABSENT), theirs.get(key, _ABSENT)) for key in {**ours, **theirs}]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(str(place), *pair) for place, pair in enumerate(zip(ours, theirs, strict=True))]
+    else:
+        return [] if ours == theirs else [f"{path}: {str(ours)[:120]}, not {str(theirs)[:120]}"]
+    return [said for key, mine, yours in pairs for said in unlike(mine, yours, f"{path}.{key}")]
+
+
+def _said(what: str, check: Callable[..., object], *arguments: object) -> list[str]:
+    """What a check finds wrong, in at most so many words."""
+    try:
+        check(*arguments)
+    except (AssertionError, KeyError, ValueError, OriginRefused) as error:
+        return [f"{what}: {type(error).__name__} {str(error)[:1_500]}"]
+    return []
