@@ -104,7 +104,7 @@ def _object(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
 def read_fields(value: object) -> Fields | None:
     """A comma list ("id,-properties.exif") or an object ({"include": [], "exclude": []}); None when it was not given.
 
-    Without names it is what makes an item; with an inclusion that and nothing else; with exclusions only, all but these.
+    Without names it is what makes an item; with an inclusion that and nothing else; with exclusions only, all the rest.
     An empty inclusion beside exclusions means what makes an item without these. What is included and excluded is there.
 
     >>> read_fields(None) is None, read_fields("").included == DEFAULT

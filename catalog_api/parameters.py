@@ -47,7 +47,13 @@ _COMMAS: Schema = {"style": "form", "explode": False}
 
 def _limit(most: str, *, usual: str = "", default: int | None = None) -> Parameter:
     schema = _COUNT if default is None else {**_COUNT, "default": default}
-    return Parameter(name="limit", description="Most on a page", schema=schema, most=most, usual=usual)
+    return Parameter(
+        name="limit",
+        description="Most on a page; more than the maximum counts as the maximum",
+        schema=schema,
+        most=most,
+        usual=usual,
+    )
 
 
 def _path(name: str, description: str, schema: Schema = _UUID, example: Any = None) -> Parameter:
@@ -82,9 +88,9 @@ INTERSECTS = Parameter(
 )
 DATETIME = Parameter(
     name="datetime",
-    description="An instant, a day, or an interval a/b whose ends may be open (..)",
+    description="An instant, or an interval a/b of which one end may be open (..)",
     schema=_TEXT,
-    example="2024-05-01/..",
+    example="2024-05-01T00:00:00Z/..",
 )
 IDS = Parameter(name="ids", description="Ids of items, between commas", schema=_LIST, extra=_COMMAS)
 COLLECTIONS = Parameter(

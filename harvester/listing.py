@@ -132,7 +132,7 @@ def listing_url(way: Listing, window: Window, *, limit: int) -> str:
     """The request for one answer of a listing.
 
     >>> listing_url(Listing.ID, Window(after="b"), limit=2)
-    "collections?limit=2&sortby=%2Bid&show_deleted=true&filter=id%20%3E%20%27b%27"
+    'collections?limit=2&sortby=%2Bid&show_deleted=true&filter=id%20%3E%20%27b%27'
     """
     clauses = [] if way is Listing.ID else ["status IN ('deleted','ready')"]
     if window.since is not None:

@@ -60,7 +60,7 @@ def stac_server(cluster: Cluster, cache: Path, directory: Path) -> Iterator[Stac
 
 def _served(environment: Path, variables: Mapping[str, str], directory: Path) -> Iterator[StacServer]:
     port = free_port()
-    command = [environment / "bin/uvicorn", "stac_fastapi.pgstac.app:create_app", "--factory", f"--port={port}"]
+    command = [str(environment / "bin/uvicorn"), "stac_fastapi.pgstac.app:create_app", "--factory", f"--port={port}"]
     with (directory / "stac.log").open("wb") as log:
         server = subprocess.Popen(
             command, env=_escaped(variables), stdout=log, stderr=subprocess.STDOUT, start_new_session=True

@@ -23,7 +23,7 @@ RUNS = [
     (["core", "collections", "features", "item-search"], True),
     (["item-search", "filter"], False),
     (["item-search", "item-search#sort", "item-search#fields"], False),
-    (["features", "features#sort", "features#fields"], False),
+    (["features", "features#fields"], False),
 ]
 
 

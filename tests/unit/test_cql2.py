@@ -19,8 +19,10 @@ from catalog_api.predicates import Predicate, both
 from catalog_api.responses import BadRequest
 from catalog_api.vocabulary import PICTURES, SEQUENCES, queryables_schema
 
-WORDS = ["type", "=", "'flat'", "AND", "OR", "NOT", "(", ")", "IN", "LIKE", "BETWEEN", "1", "-", "IS NULL", ",", "datetime",
-         "TIMESTAMP('2024-01-01T00:00:00Z')", "S_INTERSECTS", "geometry", "POINT(1 2)", "CASEI", "''", '"', "é", "<", "INTERVAL"]  # fmt: skip
+WORDS = [
+    "type", "=", "'flat'", "AND", "OR", "NOT", "(", ")", "IN", "LIKE", "BETWEEN", "1", "-", "IS NULL", ",", "datetime",
+    "TIMESTAMP('2024-01-01T00:00:00Z')", "S_INTERSECTS", "geometry", "POINT(1 2)", "CASEI", "''", '"', "é", "<", "INTERVAL",
+]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join))
@@ -149,7 +151,8 @@ def test_predicates_are_numbered_together() -> None:
 
 
 def test_sequences_are_filtered_by_what_they_know() -> None:
-    text = "T_INTERSECTS(datetime, INTERVAL('..', '2024-01-01')) AND S_INTERSECTS(geometry, BBOX(1,2,3,4)) AND title LIKE 'a%'"
+    text = "T_INTERSECTS(datetime, INTERVAL('..', '2024-01-01')) AND S_INTERSECTS(geometry, BBOX(1,2,3,4))"
+    text += " AND title LIKE 'a%'"
     assert len(compile_filter(text, None, SEQUENCES).arguments) == 3
     for wrong in (
         "datetime > TIMESTAMP('2024-01-01T00:00:00Z')",

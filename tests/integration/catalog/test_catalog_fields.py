@@ -96,7 +96,7 @@ async def test_an_empty_inclusion_excludes_from_what_makes_an_item(
     factory: Factory, client: httpx2.AsyncClient
 ) -> None:
     await factory.sequence(line(2.0, 48.0, 1))
-    for include in (None, []):
+    for include in (None, list[str]()):
         body = {"fields": {"include": include, "exclude": ["geometry"]}}
         (item,) = (await client.post("/api/search", json=body)).json()["features"]
         assert set(item) == DEFAULT - {"geometry"}

@@ -21,7 +21,8 @@ VALUES: dict[str, Any] = {
     "int4": 5,
     "int8": 1,
     "float8": 2.35,
-    "text": "x",
+    # JSON too: tags are given as such
+    "text": '"x"',
     "bool": True,
     "uuid": "dc0820d3-7c2b-483e-bda1-ed6b79a2118f",
     "timestamptz": datetime(2024, 5, 2, tzinfo=UTC),
@@ -51,9 +52,13 @@ def relations(plan: Any) -> set[str]:
 
 
 def test_the_statements_are_found() -> None:
-    assert {"catalog_nearest_seen", "catalog_nearest_within", "catalog_newest", "catalog_of_sequence"} <= {
-        *NAMING_LEAVES
-    }
+    assert {
+        "catalog_nearest_seen",
+        "catalog_nearest_within",
+        "catalog_sorted",
+        "catalog_tagged",
+        "catalog_of_sequence",
+    } <= {*NAMING_LEAVES}
 
 
 @pytest.mark.parametrize("name", NAMING_LEAVES)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,27 @@ from tests.slow_origin import SlowOrigin
 HANGS_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker process."""
+
+    pid: int
+
+    def signal(self, number: signal.Signals) -> None:
+        """Does nothing when it is gone."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def is_gone(self) -> bool:
+        return not Path(f"/proc/{self.pid}").exists()
+
+    async def gone(self) -> None:
+        async def so() -> bool:
+            return self.is_gone()
+
+        await eventually(so, within_s=HANGS_S)
+
+
 @dataclass(slots=True, kw_only=True)
 class Fleet:
     """Workers, the index they share, and the instance."""
@@ -32,7 +55,8 @@ class Fleet:
     world: World
     origin: SlowOrigin
     logs: Path
-    processes: list[asyncio.subprocess.Process] = field(default_factory=list)
+    nursery: asyncio.subprocess.Process
+    processes: list[Started] = field(default_factory=list)
 
     @property
     def admin(self) -> asyncpg.Connection:
@@ -47,36 +71,32 @@ class Fleet:
         }  # fmt: skip
         return harvest_settings(**(values | overrides))
 
-    async def start(self, count: int = 1, **overrides: object) -> list[asyncio.subprocess.Process]:
+    async def start(self, count: int = 1, **overrides: object) -> list[Started]:
+        """So many more workers."""
+        assert self.nursery.stdin is not None and self.nursery.stdout is not None
         environment = settings_environment(self.settings(**overrides))
-        started = []
         for _ in range(count):
-            with (self.logs / f"worker-{len(self.processes)}.log").open("wb") as log:
-                process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "panofed", "worker", env=environment, stdout=log, stderr=log
-                )
-            self.processes.append(process)
-            started.append(process)
-        return started
+            log = str(self.logs / f"worker-{len(self.processes)}.log")
+            self.nursery.stdin.write(json.dumps({"environment": environment, "log": log}).encode() + b"\n")
+            self.processes.append(Started(int(await self.nursery.stdout.readline())))
+        return self.processes[-count:]
 
     async def stop(self) -> None:
         for process in self.processes:
-            if process.returncode is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                await process.wait()
+            process.signal(signal.SIGKILL)
+        for process in self.processes:
+            await process.gone()
 
-    async def run_of(self, number: int) -> asyncpg.Record:
-        row = await self.admin.fetchrow("SELECT * FROM runs WHERE n = $1", number)
-        assert row is not None
-        return row
+    def said(self, worker: int) -> str:
+        """What a worker printed and logged."""
+        return (self.logs / f"worker-{worker}.log").read_text()
 
-    async def leader(self) -> asyncio.subprocess.Process:
+    async def leader(self) -> Started:
         """The worker whose run it is."""
         name = await self.admin.fetchval("SELECT r.worker FROM runs r JOIN instances i ON i.run = r.n")
         return self.process_of(name)
 
-    async def helper(self) -> asyncio.subprocess.Process:
+    async def helper(self) -> Started:
         """Another one that reads a range now."""
         leader = await self.admin.fetchval("SELECT r.worker FROM runs r JOIN instances i ON i.run = r.n")
         name = await self.admin.fetchval(
@@ -85,7 +105,7 @@ class Fleet:
         )  # fmt: skip
         return self.process_of(name)
 
-    def process_of(self, name: str) -> asyncio.subprocess.Process:
+    def process_of(self, name: str) -> Started:
         return next(each for each in self.processes if name.endswith(f":{each.pid}"))
 
     async def until(self, statement: str, *values: object) -> None:
@@ -128,8 +148,21 @@ class Fleet:
         return [[tuple(row) for row in await self.admin.fetch(each)] for each in statements]
 
 
+@pytest.fixture(scope="session")
+async def nursery() -> AsyncIterator[asyncio.subprocess.Process]:
+    """The process that forks workers."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.integration.workers.nursery", cwd=Path(__file__).parents[3],
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    yield process
+    assert process.stdin is not None
+    process.stdin.close()
+    await process.wait()
+
+
 @pytest.fixture
-async def fleet(database: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(database: str, tmp_path: Path, nursery: asyncio.subprocess.Process) -> AsyncIterator[Fleet]:
     settings = harvest_settings()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(database, Role.WRITER, settings))
@@ -139,7 +172,7 @@ async def fleet(database: str, tmp_path: Path) -> AsyncIterator[Fleet]:
         origin = await stack.enter_async_context(SlowOrigin(delay_s=0.2))
         world.origins["north"] = origin
         await world.register("north", origin.url)
-        fleet = Fleet(world=world, origin=origin, logs=tmp_path)
+        fleet = Fleet(world=world, origin=origin, logs=tmp_path, nursery=nursery)
         try:
             yield fleet
         finally:

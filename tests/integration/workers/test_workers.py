@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 
 import pytest
 
+from panofed.services import settings_environment
 from tests.integration.workers.conftest import Fleet
 
 
 async def test_four_workers_share_a_crawl_and_keep_to_its_connections(fleet: Fleet) -> None:
-    fleet.origin.fill(60)
+    fleet.origin.fill(48)
     await fleet.start(4)
     await fleet.until_shared()
     await fleet.until_crawled()
     await fleet.check()
     assert 2 < fleet.origin.log.most_open <= 6
     (run,) = await fleet.admin.fetch("SELECT * FROM runs")
-    assert (run["outcome"], run["pictures_seen"], run["sequences_changed"]) == ("done", 120, 60)
+    assert (run["outcome"], run["pictures_seen"], run["sequences_changed"]) == ("done", 96, 48)
     # one row has the requests of all workers
     assert run["requests"] == len(fleet.origin.log.came)
-    assert run["sequences_seen"] == 60
+    assert run["sequences_seen"] == 48
 
 
 async def test_two_workers_keep_to_its_rate_together(fleet: Fleet) -> None:
@@ -39,12 +41,12 @@ async def test_two_workers_keep_to_its_rate_together(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("who", ["leader", "helper"])
 async def test_a_killed_worker_loses_nothing(fleet: Fleet, who: str) -> None:
-    fleet.origin.fill(40)
+    fleet.origin.fill(30)
     await fleet.start(2)
     await fleet.until_shared()
     victim = await (fleet.leader() if who == "leader" else fleet.helper())
-    victim.kill()
-    await victim.wait()
+    victim.signal(signal.SIGKILL)
+    await victim.gone()
     await fleet.until_crawled()
     await fleet.check()
     outcomes = [row["outcome"] for row in await fleet.admin.fetch("SELECT outcome FROM runs ORDER BY n")]
@@ -53,35 +55,51 @@ async def test_a_killed_worker_loses_nothing(fleet: Fleet, who: str) -> None:
 
 @pytest.mark.parametrize("who", ["leader", "helper"])
 async def test_a_frozen_worker_is_replaced_and_writes_nothing_when_it_wakes(fleet: Fleet, who: str) -> None:
-    fleet.origin.fill(40)
+    fleet.origin.fill(30)
     await fleet.start(2)
     await fleet.until_shared()
     victim = await (fleet.leader() if who == "leader" else fleet.helper())
-    victim.send_signal(signal.SIGSTOP)
+    victim.signal(signal.SIGSTOP)
     await fleet.until_crawled()
     await fleet.check()
     before, asked = await fleet.contents(), len(fleet.origin.log.came)
-    victim.send_signal(signal.SIGCONT)
+    victim.signal(signal.SIGCONT)
     await asyncio.sleep(1.5)
     assert await fleet.contents() == before
     # what it had under way when it was frozen it may ask for; more of it would be for nothing
     assert len(fleet.origin.log.came) <= asked + 4
-    assert victim.returncode is None
+    assert not victim.is_gone()
     await fleet.check()
 
 
 async def test_a_worker_that_is_asked_to_stop_hands_its_visit_over(fleet: Fleet) -> None:
-    fleet.origin.fill(40)
-    await fleet.start(1)
+    fleet.origin.fill(30)
+    (first,) = await fleet.start(1)
     await fleet.until("SELECT bool_or(done) FROM ranges")
-    (first,) = fleet.processes
     await fleet.start(1)
-    first.terminate()
-    assert await asyncio.wait_for(first.wait(), 20) == 0
+    first.signal(signal.SIGTERM)
+    async with asyncio.timeout(20):
+        await first.gone()
     await fleet.until_crawled()
     await fleet.check()
     outcomes = [row["outcome"] for row in await fleet.admin.fetch("SELECT outcome FROM runs ORDER BY n")]
     assert outcomes == ["interrupted", "done"]
+    assert "go on from here" in fleet.said(0)
+
+
+async def test_the_command_takes_jobs_and_ends_well(fleet: Fleet) -> None:
+    """The same by the program itself, started as by a person on another machine."""
+    fleet.origin.fill(2)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "panofed", "worker", "--concurrency", "3", stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, env=settings_environment(fleet.settings()),
+    )  # fmt: skip
+    await fleet.until_crawled()
+    process.terminate()
+    said, _ = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 0
+    assert f"{process.pid} takes up to 3 jobs at once" in said.decode()
+    await fleet.check()
 
 
 async def test_two_schedulers_make_no_double_visits(fleet: Fleet) -> None:
