@@ -30,8 +30,18 @@ from tests.soak.leaks import leaks, logged
 from tests.soak.operations import first_step, take_step
 from tests.soak.town import NothingThere, Town, drawn_streets
 
-#: What settings do not let users choose: the cursor really moves within a walk, and leaves split.
-RELAXED = {"overlap_s": 15.0, "leaf_max_pictures": 60}
+#: What settings do not let users choose: the cursor really moves within a walk, leaves split, and what a program that
+#: was killed or frozen held is soon another's.
+RELAXED = {
+    "overlap_s": 15.0,
+    "leaf_max_pictures": 60,
+    "instance_slot_lease_s": 1.0,
+    "run_lease_s": 1.5,
+    "breaker_first_s": 0.5,
+    "breaker_last_s": 1.0,
+    "cadence_sleeping_s": 0.6,
+    "cadence_failing_s": 1.0,
+}
 QUIET_S = 60.0
 _FIRST_UPLOADS = 4
 _STEPS_BEFORE_BLOWS = 8

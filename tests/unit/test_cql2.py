@@ -21,7 +21,8 @@ from catalog_api.vocabulary import PICTURES, SEQUENCES, queryables_schema
 
 WORDS = [
     "type", "=", "'flat'", "AND", "OR", "NOT", "(", ")", "IN", "LIKE", "BETWEEN", "1", "-", "IS NULL", ",", "datetime",
-    "TIMESTAMP('2024-01-01T00:00:00Z')", "S_INTERSECTS", "geometry", "POINT(1 2)", "CASEI", "''", '"', "é", "<", "INTERVAL",
+    "TIMESTAMP('2024-01-01T00:00:00Z')", "S_INTERSECTS", "geometry", "POINT(1 2)",
+    "CASEI", "''", '"', "é", "<", "INTERVAL",
 ]  # fmt: skip
 
 

@@ -90,6 +90,24 @@ async def test_it_replaces_a_killed_worker_and_ends_when_told(database: str, tmp
         assert not any(each.is_running() for each in last)
 
 
+async def test_no_filter_ends_a_worker(database: str, tmp_path: object) -> None:
+    """What makes the parser of filters crash or hang is refused before it; the workers are those that started."""
+    with running(database, tmp_path) as (process, base):
+        async with httpx2.AsyncClient(base_url=base, timeout=20) as client:
+            assert await is_live(client, 15)
+            first = {each.pid for each in workers(process)}
+            for text in (
+                "(" * 2_000 + "type = 'flat'" + ")" * 2_000,
+                "NOT " * 100_000 + "type = 'flat'",
+                "(" * 32 + "type = " + ")" * 32,
+                "-" * 50_000 + "1 = type",
+            ):
+                answers = [await client.post("/api/search", json={"filter": text}) for _ in range(4)]
+                assert {answer.status_code for answer in answers} == {400}
+            assert await is_live(client, 5)
+        assert {each.pid for each in workers(process)} == first
+
+
 async def test_workers_end_with_a_killed_supervisor(database: str, tmp_path: object) -> None:
     with running(database, tmp_path) as (process, base):
         async with httpx2.AsyncClient(base_url=base) as client:

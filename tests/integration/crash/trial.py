@@ -28,8 +28,16 @@ ROOT = Path(__file__).parents[3]
 #: An attempt takes about a second; one that takes so long hangs.
 _HANGS_S = 60.0
 SETTINGS: dict[str, object] = {
-    "leaf_max_pictures": 60, "split_batch_pictures": 20, "batch_pictures": 30, "page_pictures": 9, "page_sequences": 6,
-}  # fmt: skip
+    "leaf_max_pictures": 60,
+    "split_batch_pictures": 20,
+    "batch_pictures": 30,
+    "page_pictures": 9,
+    "page_sequences": 6,
+    # what one that was killed held is free again soon
+    "instance_slot_lease_s": 0.4,
+    "run_lease_s": 0.4,
+    "breaker_faults": 0,
+}
 
 
 @dataclass(slots=True)
