@@ -5,7 +5,7 @@
 VENV := .venv/bin/python -m
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: setup ## Two real Panoramax servers with generated pictures, harvested and served until Ctrl-C
 	@exec $(VENV) panofed demo
@@ -21,6 +21,9 @@ test: setup ## Run every test: doctests, unit, integration, acceptance; TESTS="t
 
 soak: setup ## Random walks and kills for as long as asked: SECONDS=600 SEED=7 STEPS=150; see docs/harvesting.md
 	@exec $(VENV) tests.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))
+
+conformance: setup ## Let other people's programs judge the API: stac-api-validator, schemathesis, pystac-client, panoramax_cli
+	$(VENV) pytest --durations=5 tests/conformance
 
 lint: setup ## Check style, formatting and types
 	$(VENV) ruff check .

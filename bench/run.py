@@ -7,7 +7,7 @@ python -m bench.run counts                   what recording counts costs four wr
 python -m bench.run stages                   every stage of the harvester by itself
 python -m bench.run visits                   passes over 25 instances: nothing new; 150 edited sequences of 25 pictures
 python -m bench.run real                     the same over a real GeoVisio instance, polite and not
-python -m bench.run workers --items 20000    a first crawl of one slow instance by 1, 2 and 4 workers
+python -m bench.run workers --items 12000    a first crawl of one slow instance by 1, 2 and 4 workers
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results

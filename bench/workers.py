@@ -27,8 +27,12 @@ CONNECTIONS, LANES = 16, 4
 SETTINGS = {
     "instance_concurrency": str(CONNECTIONS),
     "visit_lanes": str(LANES),
-    # small pages: a crawl of some hundred sequences has ranges then, as one of a million has
+    # small pages: a hundred sequences have ranges then, as a million have, and waiting outweighs the work
     "page_sequences": "20",
+    "page_pictures": "20",
+    "crawl_ranges": "8",
+    # samples for a dictionary are read one by one before anybody can help
+    "dictionary_items": "100",
 }
 _READY_S, _CRAWLED_S = 60.0, 600.0
 

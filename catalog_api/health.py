@@ -38,7 +38,9 @@ async def get_ready(request: Request) -> Answer:
         except PanofedError as error:
             reasons[name] = str(error)
         except TimeoutError:
-            reasons[name] = f"{name}: no answer of the database within {_CHECK_S:g} s: it is away, or the pool is used up"
+            reasons[name] = (
+                f"{name}: no answer of the database within {_CHECK_S:g} s: it is away, or the pool is used up"
+            )
     if not reasons:
         return json_answer({"status": "ok", "checks": list(CHECKS)}, cache=_NO_STORE)
     return error_answer(503, "; ".join(reasons.values()), reasons, [(b"retry-after", _RETRY_AFTER_S)])

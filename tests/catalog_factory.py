@@ -295,7 +295,7 @@ class Factory:
         await self.connection.execute(
             """UPDATE sequences SET pictures = $2, bbox = $3, cells = $4, datetime_min = $5, datetime_max = $6,
                extent = (SELECT ST_Collect(ST_MakeEnvelope(w, $8, e, $9, 4326))
-                         FROM unnest($7::float8[], $10::float8[]) AS b (w, e)) WHERE n = $1""",
+                         FROM unnest($7::float8[], $10::float8[]) AS b (w, e)), pictures_360 = $11 WHERE n = $1""",
             n,
             len(shots),
             [west, south, east, north],
@@ -306,6 +306,7 @@ class Factory:
             south,
             north,
             [box[1] for box in boxes],
+            sum(shot.field_of_view == 360 for shot in shots),
         )
 
 

@@ -29,7 +29,8 @@ import sys
 from catalog_api.serve import serve
 from federation.settings import load_settings
 if __name__ == "__main__":
-    serve(load_settings(port=int(sys.argv[1]), workers=1), sys.argv[2])
+    # nobody waits for changes for a minute here
+    serve(load_settings(port=int(sys.argv[1]), workers=1, changes_wait_max_s=0.2), sys.argv[2])
 """
 #: Around the streets: what validators search in.
 AREA = (2.2, 48.7, 2.6, 48.95)
@@ -44,9 +45,7 @@ class Judged:
 
 
 @pytest.fixture(scope="session")
-async def judged(
-    cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Judged]:
+async def judged(cluster: Cluster, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Judged]:
     """Four sequences of 12 to 15 pictures of two instances, from two years."""
     name = f"conformance_{secrets.token_hex(6)}"
     administrator = await asyncpg.connect(cluster.dsn("postgres"))

@@ -40,7 +40,15 @@ def _install(lock_file: Path, directory: Path) -> None:
         if _run(make) and _run([*fill, "--require-hashes", "--requirement", str(lock_file)]):
             return
         shutil.rmtree(directory, ignore_errors=True)
-    pip = [str(directory / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    pip = [
+        str(directory / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
     commands = ([sys.executable, "-m", "venv", str(directory)], [*pip, "--require-hashes", "-r", str(lock_file)])
     assert all(map(_run, commands)), f"{lock_file.stem} cannot be installed: see above"
 

@@ -53,6 +53,7 @@ class Fleet:
         """Start again what has ended."""
         for member in self.members:
             if member.process is not None and member.process.poll() is not None:
+                _close(member.process)
                 self._launch(member)
 
     def kill(self, which: int) -> None:
@@ -60,7 +61,7 @@ class Fleet:
         member = self.members[which % len(self.members)]
         if member.process is not None:
             member.process.kill()
-            member.process.wait()
+            _close(member.process)
         self.kills += 1
         self._launch(member)
 
@@ -97,13 +98,11 @@ class Fleet:
 
     def destroy(self) -> None:
         """Nothing is left running, whatever happened."""
-        for member in self.members:
-            for process in [*member.frozen, *([member.process] if member.process else [])]:
+        everybody = [each for member in self.members for each in (member.process, *member.frozen)] + self._leavers
+        for process in everybody:
+            if process is not None:
                 process.kill()
-                process.wait()
-        for process in self._leavers:
-            process.kill()
-            process.wait()
+                _close(process)
 
     def once(self, *arguments: str) -> tuple[int, str]:
         """`panofed harvest --once`, or another command, to its end: exit code and what it said."""
@@ -134,6 +133,14 @@ def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
         process.wait(within_s)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
         return False
+    finally:
+        _close(process)
     return True
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process that was killed or has ended, and let go of it."""
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()

@@ -128,12 +128,14 @@ async def test_metrics_tell_the_state_and_freshness_of_each_instance(
     n = await factory.instance("north")
     await factory.instance("south")
     await factory.connection.execute(
-        "UPDATE instances SET last_success_at = now() - interval '100 s', failures = 2, state = 'braked' WHERE n = $1", n
+        "UPDATE instances SET last_success_at = now() - interval '100 s', failures = 2, state = 'braked' WHERE n = $1",
+        n,
     )
     await factory.connection.execute(
-        "INSERT INTO freshness (instance, day, le_s, changes) VALUES ($1, current_date, 30, 5), ($1, current_date, 60, 2),"
-        " ($1, current_date - 40, 30, 100)", n
-    )  # fmt: skip
+        "INSERT INTO freshness (instance, day, le_s, changes) VALUES"
+        " ($1, current_date, 30, 5), ($1, current_date, 60, 2), ($1, current_date - 40, 30, 100)",
+        n,
+    )
     found = figures((await client.get("/metrics")).text)
     assert found['panofed_instance_state{instance="north",state="braked"}'] == 1
     assert found['panofed_instance_state{instance="north",state="enabled"}'] == 0
@@ -258,4 +260,3 @@ async def test_what_does_not_end_in_time_is_cut_off(database: str, tmp_path: Pat
             assert time.monotonic() - began < 8
             await asyncio.gather(held, return_exceptions=True)
     await factory.connection.execute("ROLLBACK")
-

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from catalog_api.index import Index
-from catalog_api.search_params import search_params
 from catalog_api.search import search
+from catalog_api.search_params import search_params
 from catalog_api.state import Catalog
 from federation.cells import cell_box, cell_of, children
 from federation.database import Row
@@ -126,7 +126,12 @@ async def split(factory: Factory, leaf: int, *, finish: bool) -> None:
 @pytest.mark.parametrize("finish", [False, True], ids=["splitting", "split"])
 @pytest.mark.parametrize(
     "raw",
-    [{"bbox": "2,48,3,49"}, {"bbox": "2,48,3,49", "datetime": "2020-01-01T00:00:00Z/.."}, {"collections": "SEQUENCE"}, {}],
+    [
+        {"bbox": "2,48,3,49"},
+        {"bbox": "2,48,3,49", "datetime": "2020-01-01T00:00:00Z/.."},
+        {"collections": "SEQUENCE"},
+        {},
+    ],
     ids=str,
 )
 async def test_a_worker_with_an_old_set_sees_every_picture_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,9 +15,9 @@ from federation.database import Role, open_pool
 from federation.instances import InstanceEntry, sync_instances
 from harvester.visit import Harvester
 from tests.harvest_world import World, harvest_settings
-from tests.origin import Origin
+from tests.origin import Origin, eventually
 
-SETTINGS: dict[str, object] = {"crawl_ranges": 4, "page_sequences": 4, "batch_pictures": 4, "run_lease_s": 2}
+SETTINGS: dict[str, Any] = {"crawl_ranges": 4, "page_sequences": 4, "batch_pictures": 4, "run_lease_s": 2}
 
 
 @pytest.fixture
@@ -109,8 +110,11 @@ async def test_a_helper_reads_ranges_of_anothers_run_and_counts_into_its_row(wor
     settings = harvest_settings(**SETTINGS)
     harvester = Harvester(dsn=world.dsn, pool=world.pool, settings=settings)
     leading = asyncio.create_task(world.visit(**SETTINGS))
-    while not await world.admin.fetchval("SELECT count(*) FROM ranges"):
-        await asyncio.sleep(0.02)
+
+    async def cut() -> bool:
+        return bool(await world.admin.fetchval("SELECT count(*) FROM ranges"))
+
+    await eventually(cut)
     (row,) = await harvester.due(every=True)
     run = await world.admin.fetchval("SELECT run FROM instances")
     helped = await harvester.help(row, run, lambda _: None)

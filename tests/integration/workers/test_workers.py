@@ -41,7 +41,8 @@ async def test_two_workers_keep_to_its_rate_together(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("who", ["leader", "helper"])
 async def test_a_killed_worker_loses_nothing(fleet: Fleet, who: str) -> None:
-    fleet.origin.fill(30)
+    fleet.origin.fill(36)
+    fleet.origin.delay_s = 0.08
     await fleet.start(2)
     await fleet.until_shared()
     victim = await (fleet.leader() if who == "leader" else fleet.helper())
@@ -55,7 +56,8 @@ async def test_a_killed_worker_loses_nothing(fleet: Fleet, who: str) -> None:
 
 @pytest.mark.parametrize("who", ["leader", "helper"])
 async def test_a_frozen_worker_is_replaced_and_writes_nothing_when_it_wakes(fleet: Fleet, who: str) -> None:
-    fleet.origin.fill(30)
+    fleet.origin.fill(36)
+    fleet.origin.delay_s = 0.08
     await fleet.start(2)
     await fleet.until_shared()
     victim = await (fleet.leader() if who == "leader" else fleet.helper())
@@ -73,7 +75,8 @@ async def test_a_frozen_worker_is_replaced_and_writes_nothing_when_it_wakes(flee
 
 
 async def test_a_worker_that_is_asked_to_stop_hands_its_visit_over(fleet: Fleet) -> None:
-    fleet.origin.fill(30)
+    fleet.origin.fill(36)
+    fleet.origin.delay_s = 0.08
     (first,) = await fleet.start(1)
     await fleet.until("SELECT bool_or(done) FROM ranges")
     await fleet.start(1)
