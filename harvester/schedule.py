@@ -46,7 +46,7 @@ async def sync_file(pool: Pool, settings: Settings) -> None:
 class Service:
     """Decides when, and works: any number of processes may, each due instance becomes one job all the same.
 
-    `keeps_house`: reads instances.yaml and does what is not about one instance: folding, splitting, purging, compacting.
+    `keeps_house`: reads instances.yaml, and does what is about no single instance: folding, splitting, purging.
     """
 
     harvester: Harvester

@@ -16,7 +16,7 @@ from harvester.visit import Harvester
 #: Called with a visit, or help with one, that ended.
 OnEnd = Callable[[Kind, Progress], None]
 
-#: Whoever leads a crawl leaves the offer to help to others; if there are none, it looks at it again, less and less often.
+#: Whoever leads a crawl leaves the offer to help to others; if there are none, it looks again, less and less often.
 _LEAVE_FIRST_S = 0.25
 _LEAVE_LAST_S = 30.0
 

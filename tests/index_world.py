@@ -75,7 +75,7 @@ class Writer:
         self, *numbers: int, before_commit: Callable[[Connection], Awaitable[None]] | None = None
     ) -> Merged:
         batch = Batch(instance=self.instance, run=self.run, removed=numbers)
-        return await merge_batch(self.lane, batch, Packer.make(1), in_transaction=before_commit)
+        return await merge_batch(self.lane, batch, Packer.make(1), in_transaction=_of_sequences(before_commit))
 
     async def new_sequence(self) -> tuple[int, str]:
         id = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
@@ -122,3 +122,16 @@ class Index:
 def index_settings(**overrides: object) -> Settings:
     values: dict[str, object] = {"leaf_max_pictures": 1_000, "split_batch_pictures": 50, "page_pictures": 500}
     return local_settings(**{**values, "pool_size": 10, **overrides})
+
+
+def _of_sequences(
+    before_commit: Callable[[Connection], Awaitable[None]] | None,
+) -> Callable[[Connection, frozenset[int]], Awaitable[None]] | None:
+    """The same for a merge, which also tells which sequences it touched."""
+    if before_commit is None:
+        return None
+
+    async def work(connection: Connection, _: frozenset[int]) -> None:
+        await before_commit(connection)
+
+    return work
