@@ -1,6 +1,6 @@
 # Every target is one line of help; what takes more than a line is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run setup test soak lint bench lock clean
+.PHONY: help demo run setup test soak conformance lint bench lock clean
 
 VENV := .venv/bin/python -m
 

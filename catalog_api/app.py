@@ -32,7 +32,8 @@ from catalog_api.edge import Edge
 from catalog_api.endpoint import Endpoint, deliver
 from catalog_api.metrics import telling
 from catalog_api.responses import error_answer
-from catalog_api.state import ALONE, Place, open_catalog
+from catalog_api.slots import ALONE, Slot
+from catalog_api.state import open_catalog
 from catalog_api.tally import Tally
 from federation.settings import Settings
 
@@ -78,13 +79,13 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-def build_app(settings: Settings, dsn: str, place: Place = ALONE) -> ASGIApp:
+def build_app(settings: Settings, dsn: str, slot: Slot = ALONE) -> ASGIApp:
     """The application for one worker. `dsn` is where the index is read; it need not answer yet."""
-    tally = Tally(slot=place.slot, folder=place.folder)
+    tally = Tally(slot=slot.number, folder=slot.folder)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[Mapping[str, Any]]:
-        async with open_catalog(settings, dsn, place, tally) as catalog, telling(catalog):
+        async with open_catalog(settings, dsn, slot, tally) as catalog, telling(catalog):
             yield {"catalog": catalog}
 
     named = [_named(route) for route in routes()]

@@ -47,7 +47,7 @@ async def get_ready(request: Request) -> Answer:
 
 
 async def _is_staying(catalog: Catalog) -> None:
-    if catalog.place.stopping:
+    if catalog.slot.stopping:
         raise PanofedError("the catalog is about to stop")
 
 

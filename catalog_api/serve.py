@@ -19,11 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import uvicorn
-
-from catalog_api.app import build_app
-from catalog_api.state import Place, own_address
-from catalog_api.wire import guarded
+from catalog_api.slots import Slot, own_address
 from federation.errors import ConfigurationError
 from federation.settings import Settings
 
@@ -103,9 +99,9 @@ class Supervisor:
         self._stopping = True
 
     def _start(self, slot: int) -> SpawnProcess:
-        place = Place(slot=slot, folder=self.folder)
+        where = Slot(number=slot, folder=self.folder)
         worker = multiprocessing.get_context("spawn").Process(
-            target=work, args=(self.settings, self.dsn, self.listener, place, self.prepare), name="panofed catalog"
+            target=work, args=(self.settings, self.dsn, self.listener, where, self.prepare), name="panofed catalog"
         )
         worker.start()
         return worker
@@ -118,7 +114,7 @@ class Supervisor:
         if self.settings.shutdown_notice_s == 0:
             return
         logger.info("stopping in %g s", self.settings.shutdown_notice_s, extra={"action": "serve"})
-        Place(folder=self.folder).stop_soon()
+        Slot(folder=self.folder).stop_soon()
         until = time.monotonic() + self.settings.shutdown_notice_s
         self._stopping = False
         while not self._stopping and time.monotonic() < until:
@@ -145,15 +141,20 @@ class Supervisor:
                 worker.kill()
 
 
-def work(settings: Settings, dsn: str, listener: socket.socket, place: Place, prepare: Prepare | None) -> None:
+def work(settings: Settings, dsn: str, listener: socket.socket, slot: Slot, prepare: Prepare | None) -> None:
     """One worker: answers until it is told to stop, or until its supervisor is gone."""
+    # most of a second, which the supervisor, who answers nothing, must not spend before its workers do
+    import uvicorn
+
+    from catalog_api.app import build_app
+
     if prepare is not None:
         prepare(settings)
     # one line for each client that speaks no HTTP would be theirs to write
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     threading.Thread(target=_follow_parent, daemon=True).start()
     _allow_files(settings.connections_max + _FILES_OF_ITS_OWN)
-    config = uvicorn.Config(build_app(settings, dsn, place), loop="uvloop", **server_options(settings))
+    config = uvicorn.Config(build_app(settings, dsn, slot), loop="uvloop", **server_options(settings))
     # Ctrl-C reaches the whole group: the supervisor alone decides what happens then
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     uvicorn.Server(config).run(sockets=[listener])
@@ -161,6 +162,8 @@ def work(settings: Settings, dsn: str, listener: socket.socket, place: Place, pr
 
 def server_options(settings: Settings) -> dict[str, Any]:
     """How a worker speaks HTTP."""
+    from catalog_api.wire import guarded
+
     return {
         "http": guarded(settings),
         "ws": "none",

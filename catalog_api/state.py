@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import asyncpg
 import xxhash
@@ -19,6 +18,7 @@ from catalog_api.forwarded import BaseAddress, Proxies
 from catalog_api.index import Index
 from catalog_api.operators import Operators
 from catalog_api.registry import Registry
+from catalog_api.slots import ALONE, Slot, own_address
 from catalog_api.stac import Writer
 from catalog_api.tally import Tally
 from catalog_api.watched import Stored, watch
@@ -31,29 +31,6 @@ _TOTALS_FRESH_S = 5.0
 #: The database waits for a slow reader a little longer than the connection to it is kept.
 _SLOW_READER = "SET LOCAL idle_in_transaction_session_timeout = {ms}"
 _SLOW_READER_MARGIN_S = 5.0
-#: The supervisor makes this file when it is told to stop: workers answer on, and say that they are no longer ready.
-_STOPPING = "stopping"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Which of the workers this is, and the folder they share; None for one without a supervisor."""
-
-    slot: int = 0
-    folder: Path | None = None
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the catalog is about to stop."""
-        return self.folder is not None and (self.folder / _STOPPING).exists()
-
-    def stop_soon(self) -> None:
-        """Tell all workers so."""
-        if self.folder is not None:
-            (self.folder / _STOPPING).touch()
-
-
-ALONE = Place()
 
 
 @dataclass(slots=True)
@@ -91,7 +68,7 @@ class Catalog:
     waiting: asyncio.Semaphore
     proxies: Proxies
     tally: Tally = field(default_factory=Tally)
-    place: Place = ALONE
+    slot: Slot = ALONE
     latest_change: Latest = field(default_factory=Latest)
     figures: Figures = field(init=False)
     watched: Kept[Stored] = field(init=False)
@@ -152,20 +129,9 @@ class Catalog:
             yield Index(OneConnection(connection))
 
 
-def own_address(settings: Settings) -> str:
-    """The address of the socket this catalog listens on.
-
-    >>> from federation.settings import load_settings
-    >>> own_address(load_settings(host="0.0.0.0", port=8080))
-    'http://127.0.0.1:8080'
-    """
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
-
-
 @asynccontextmanager
 async def open_catalog(
-    settings: Settings, dsn: str, place: Place = ALONE, tally: Tally | None = None
+    settings: Settings, dsn: str, slot: Slot = ALONE, tally: Tally | None = None
 ) -> AsyncIterator[Catalog]:
     """The state of one worker. The database need not be there yet."""
     connections = Connections(dsn, settings)
@@ -175,7 +141,7 @@ async def open_catalog(
     waiting = asyncio.Semaphore(settings.changes_waiting_max)
     kept = Tally() if tally is None else tally
     catalog = Catalog(
-        settings, connections, Index(connections), registry, large, rows, waiting, Proxies.of(settings), kept, place
+        settings, connections, Index(connections), registry, large, rows, waiting, Proxies.of(settings), kept, slot
     )
     try:
         yield catalog

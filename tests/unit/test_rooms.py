@@ -26,6 +26,7 @@ KEEPERS = {
     "uvicorn": re.compile(r"catalog_api/"),
     "aiohttp": re.compile(r"federation/outbound\w*\.py|harvester/"),
     "apscheduler": re.compile(r"harvester/schedule\.py"),
+    "pgqueuer": re.compile(r"harvester/queue\.py"),
     "rustac": re.compile(r"panofed/exports/"),
     "arro3": re.compile(r"panofed/exports/"),
     "h3": re.compile(r"federation/cells\.py"),
