@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from federation.database import Connection, rows_of
+from federation.errors import RunFenced
 from federation.queries import query
 from federation.record import Account, Picture
 
@@ -37,6 +38,7 @@ class Names:
     """Caches of one visit. The lookups commit on their own: a number without a picture harms nobody."""
 
     instance: int
+    run: int
     _numbers: NameNumbers = field(default_factory=NameNumbers)
 
     async def learn(self, connection: Connection, pictures: Iterable[Picture]) -> NameNumbers:
@@ -76,7 +78,9 @@ class Names:
         return self._numbers
 
     async def _learn_accounts(self, connection: Connection, known: NameNumbers, names: dict[str, str]) -> None:
-        renamed = await connection.fetch(query("keep_accounts"), self.instance, list(names), list(names.values()))
+        renamed = await connection.fetch(
+            query("keep_accounts"), self.instance, list(names), list(names.values()), self.run
+        )
         if renamed:
             numbers = [row["n"] for row in renamed]
             due = rows_of(await connection.execute(query("recheck_accounts"), self.instance, numbers))
@@ -84,6 +88,8 @@ class Names:
             logger.info("accounts renamed", extra={"instance": self.instance, "accounts": numbers, "read_again": due})
         for row in await connection.fetch(query("read_accounts"), self.instance, list(names)):
             known.accounts[str(row["id"])] = row["n"]
+        if not known.accounts.keys() >= names.keys():
+            raise RunFenced(f"run {self.run} was replaced by a newer one")
         known.account_names.update(names)
 
 

@@ -202,7 +202,7 @@ class Harvester:
                     settings=settings,
                     lanes=lanes,
                     packer=await PackerOf.load(lanes[0].lane.connection, row["n"], settings),
-                    names=Names(row["n"]),
+                    names=Names(row["n"], run),
                     progress=progress,
                     on_progress=on_progress,
                     worker=worker_name(),

@@ -151,10 +151,11 @@ RETURNING id, n;
 
 -- name: keep_accounts
 -- Names may change: the last one seen is kept, and whoever had another one is returned. Known ones are not inserted, since
--- every try uses up a number.
+-- every try uses up a number. Nothing when the run $4 was replaced.
 WITH seen AS (
     SELECT id, name FROM unnest($2::uuid[], $3::text[]) AS listed (id, name)
     WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = listed.id AND a.instance = $1::smallint AND a.name = listed.name)
+      AND EXISTS (SELECT FROM instances WHERE n = $1::smallint AND run = $4)
 ), renamed AS (
     UPDATE accounts a SET name = s.name FROM seen s WHERE a.id = s.id AND a.instance = $1::smallint RETURNING a.id, a.n
 ), added AS (

@@ -109,13 +109,24 @@ def differences(catalog: ServedCatalog, served: Served, shown: Sequence[Shown], 
         *(f"picture {id} is shown by nobody" for id in sorted(set(served.found) - pictures)),
         *(f"{id} is listed {n} times" for id, n in (served.listed + served.found).items() if n > 1),
     ]
-    inside = Counter(item["id"] for items in served.items.values() for item in items)
-    found += [
-        f"picture {id}: searches find it, {inside[id]} sequences have it" for id in served.found if inside[id] != 1
-    ]
+    found += _outside(served)
     for id in sorted(sequences & set(served.collections)):
         offers = {each.name: each for each in shown if id in each.collections}
         found += _differences_of(catalog, served, id, offers, shown, silent)
+    return found
+
+
+def _outside(served: Served) -> list[str]:
+    """Pictures that several sequences have, or none.
+
+    A copy that took over for a picture that is gone is in none while its sequence is served from another instance.
+    """
+    inside = Counter(item["id"] for items in served.items.values() for item in items)
+    found = [f"picture {id}: {count} sequences have it" for id, count in inside.items() if count > 1]
+    for id, item in served.searched.items():
+        sequence = served.collections.get(item["collection"])
+        if not inside[id] and (sequence is None or origin_of(sequence) == origin_of(item)):
+            found.append(f"picture {id}: searches find it, its sequence has it not")
     return found
 
 

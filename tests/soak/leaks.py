@@ -12,8 +12,9 @@ from federation.payload import Unpacker
 _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c
     WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'spatial_ref_sys'"""
-#: where a sequence that is gone may be named: the record of its deletion, and the changes of those who mirror us
-_RECORDS_OF_DELETION = ("sequences", "changes")
+#: where a sequence that was public and is gone may be named, as its origin's tombstone names it: the record of its
+#: deletion, the changes for those who mirror us, the address of a request that failed
+_RECORDS_OF_DELETION = ("sequences", "changes", "runs")
 _AROUND = 160
 
 
