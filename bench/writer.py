@@ -24,6 +24,9 @@ from harvester.merge import Batch, merge_batch
 from harvester.names import Names
 from panofed.cluster import DATABASE
 
+#: What an instance has that nobody visited yet.
+_NO_RUN = 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
@@ -56,7 +59,7 @@ class Desk:
     names: Names = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = Names(self.instance)
+        self.names = Names(self.instance, _NO_RUN)
 
     async def prepare(self, plans: Iterable[SequencePlan]) -> list[Ready]:
         """Render sequences and give them their numbers."""
@@ -66,7 +69,7 @@ class Desk:
             record = SequenceRecord.from_stac(to_json(collection_of(pictures, self.base)), instance=self.name)
             rendered.append((record, tuple(item.body for item in render_items(pictures, self.base))))
         ids = [uuid.UUID(record.id) for record, _ in rendered]
-        rows = await self.pool.fetch(query("add_sequences"), self.instance, ids, [None] * len(ids))
+        rows = await self.pool.fetch(query("add_sequences"), self.instance, ids, [None] * len(ids), _NO_RUN)
         numbers = {str(row["id"]): row["n"] for row in rows}
         return [Ready(number=numbers[record.id], record=record, items=items) for record, items in rendered]
 
@@ -94,7 +97,7 @@ class Desk:
         merged = [
             (one.number, one.record, await self.names.account(lane.connection, one.record.account)) for one in sequences
         ]
-        done = await merge_batch(lane, Batch(instance=self.instance, run=0, merged=tuple(merged)), self.packer)
+        done = await merge_batch(lane, Batch(instance=self.instance, run=_NO_RUN, merged=tuple(merged)), self.packer)
         return done.arrived
 
 

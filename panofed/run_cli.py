@@ -105,7 +105,8 @@ def doctor() -> None:
 def _settings() -> str:
     settings = load_settings()
     changed = settings.model_dump(exclude_defaults=True)
-    return ", ".join(f"PANOFED_{name.upper()}={value}" for name, value in changed.items()) or "all at their defaults"
+    shown = {name: "(set)" if name.endswith("_token") else value for name, value in changed.items()}
+    return ", ".join(f"PANOFED_{name.upper()}={value}" for name, value in shown.items()) or "all at their defaults"
 
 
 def _instances() -> str:
