@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,24 @@ def test_a_library_is_imported_only_where_it_is_kept(library: str) -> None:
         and not KEEPERS[library].match(name_of(path))
     ]
     assert wrong == []
+
+
+def _declared() -> set[str]:
+    """Names of the distributions that pyproject.toml asks for itself, not through another one."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    return {re.split(r"[^\w-]", line)[0].lower() for line in wanted}
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    """One that is only in this environment, by hand or through another library, is missing at the next one's."""
+    at_home = packages_distributions()
+    tops = {module.split(".")[0] for path in MODULES for module in imports_of(path)} - {*ROOMS}
+    undeclared = {
+        top
+        for top in tops - set(sys.stdlib_module_names)
+        if not {name.lower().replace("_", "-") for name in at_home.get(top, [])} & (_declared() | {"pydantic"})
+    }
+    assert undeclared == set()
 
 
 def test_only_outbound_opens_outgoing_connections() -> None:
