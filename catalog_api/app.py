@@ -9,7 +9,12 @@ from typing import Any
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from catalog_api import (
+from catalog_api.edge.endpoint import Endpoint, deliver
+from catalog_api.edge.middleware import Edge
+from catalog_api.edge.responses import error_answer
+from catalog_api.edge.tally import Tally
+from catalog_api.openapi.document import get_document
+from catalog_api.routes import (
     changes,
     docs_page,
     exports,
@@ -20,7 +25,6 @@ from catalog_api import (
     landing,
     logos,
     metrics,
-    openapi,
     pictures,
     ping,
     queryables,
@@ -28,13 +32,9 @@ from catalog_api import (
     stats,
     users,
 )
-from catalog_api.edge import Edge
-from catalog_api.endpoint import Endpoint, deliver
-from catalog_api.metrics import telling
-from catalog_api.responses import error_answer
+from catalog_api.routes.metrics import telling
 from catalog_api.slots import ALONE, Slot
 from catalog_api.state import open_catalog
-from catalog_api.tally import Tally
 from federation.settings import Settings
 
 
@@ -69,9 +69,9 @@ def routes() -> list[BaseRoute]:
         Route("/api/instances/{name}/logo", Endpoint(GET=logos.get_logo)),
         Route("/api/instances/{name}/ping", Endpoint(POST=ping.post_ping)),
         Route("/api/stats", Endpoint(GET=stats.get_stats)),
-        Route("/api/docs/specs.json", Endpoint(GET=openapi.get_document)),
+        Route("/api/docs/specs.json", Endpoint(GET=get_document)),
         Route("/api/docs/swagger", Endpoint(GET=docs_page.get_page)),
-        Route("/openapi.json", Endpoint(GET=openapi.get_document)),
+        Route("/openapi.json", Endpoint(GET=get_document)),
         Route("/api/conformance", Endpoint(GET=landing.get_conformance)),
         Route("/api/configuration", Endpoint(GET=landing.get_configuration)),
         Route("/api", Endpoint(GET=landing.get_landing)),

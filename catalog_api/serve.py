@@ -162,7 +162,7 @@ def work(settings: Settings, dsn: str, listener: socket.socket, slot: Slot, prep
 
 def server_options(settings: Settings) -> dict[str, Any]:
     """How a worker speaks HTTP."""
-    from catalog_api.wire import guarded
+    from catalog_api.edge.wire import guarded
 
     return {
         "http": guarded(settings),

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 
 import asyncpg
 import xxhash
+from starlette.requests import Request
 
-from catalog_api.connections import Connections, explain
-from catalog_api.feed import Latest
-from catalog_api.figures import Figures, Kept
-from catalog_api.forwarded import BaseAddress, Proxies
-from catalog_api.index import Index
-from catalog_api.operators import Operators
-from catalog_api.registry import Registry
+from catalog_api.answers.stac import Writer
+from catalog_api.edge.forwarded import BaseAddress, Proxies
+from catalog_api.edge.tally import Tally
+from catalog_api.index.connections import Connections, explain
+from catalog_api.index.feed import Latest
+from catalog_api.index.figures import Figures, Kept
+from catalog_api.index.index import Index
+from catalog_api.index.operators import Operators
+from catalog_api.index.registry import Registry
 from catalog_api.slots import ALONE, Slot, own_address
-from catalog_api.stac import Writer
-from catalog_api.tally import Tally
-from catalog_api.watched import Stored, watch
+from catalog_api.watch.watched import Stored, watch
 from federation.database import Row
 from federation.payload import Unpacker
 from federation.queries import query
@@ -148,3 +149,9 @@ async def open_catalog(
     finally:
         await catalog.operators.close()
         await connections.close()
+
+
+def catalog_of(request: Request) -> Catalog:
+    """The worker's state."""
+    catalog: Catalog = request.scope["state"]["catalog"]
+    return catalog

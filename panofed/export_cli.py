@@ -60,7 +60,7 @@ def geoparquet(folder: Folder = None, leaf: Leaf = None, drop_stale: DropStale =
 
     An export that was cut off goes on where it stood.
     """
-    from catalog_api.exports import exports_folder
+    from catalog_api.routes.exports import exports_folder
     from panofed.exports.write import Export
 
     with told():
@@ -80,7 +80,7 @@ def geoparquet(folder: Folder = None, leaf: Leaf = None, drop_stale: DropStale =
 
 
 def _write_for_ever(settings: Settings, dsn: str) -> None:
-    from catalog_api.exports import exports_folder
+    from catalog_api.routes.exports import exports_folder
     from panofed.exports.write import Export
 
     while True:

@@ -14,9 +14,9 @@ import arro3.io
 import asyncpg
 from arro3.core import RecordBatch, RecordBatchReader
 
-from catalog_api.documents import open_item
-from catalog_api.registry import Registry
-from catalog_api.stac import Writer
+from catalog_api.answers.documents import open_item
+from catalog_api.answers.stac import Writer
+from catalog_api.index.registry import Registry
 from federation.database import Row
 from federation.leaves import load_leaves
 from federation.queries import query

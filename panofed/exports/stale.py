@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from catalog_api.feed import FeedForgotten, Fetch, Token, TokenRefused, read_changes, read_token
+from catalog_api.index.feed import FeedForgotten, Fetch, Token, TokenRefused, read_changes, read_token
 from federation.cells import Box, parent, resolution_of
 from federation.leaves import LeafSet
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import asyncpg
 import xxhash
 
-from catalog_api.connections import Connections
-from catalog_api.exports import MANIFEST
-from catalog_api.feed import Fetch, read_head, write_token
-from catalog_api.registry import Registry
+from catalog_api.answers.stac import Writer
+from catalog_api.index.connections import Connections
+from catalog_api.index.feed import Fetch, read_head, write_token
+from catalog_api.index.registry import Registry
+from catalog_api.routes.exports import MANIFEST
 from catalog_api.slots import own_address
-from catalog_api.stac import Writer
 from federation.database import Role, connect
 from federation.errors import ConfigurationError, DatabaseUnavailable, ExportError
 from federation.leaves import LeafSet, load_leaves

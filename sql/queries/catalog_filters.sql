@@ -1,5 +1,5 @@
 -- Expressions that filters and sorting put into statements: what each queryable is, of a picture (p) or of a sequence (s).
--- They are the only SQL that filters are made of, with the operators in catalog_api/filter_operators.py; values are parameters.
+-- They are the only SQL that filters are made of, with the operators in catalog_api/query/filter_operators.py; values are parameters.
 -- `test` marks where a comparison stands that is made once for each row of a small table, not for each picture.
 
 -- name: picture_id

@@ -11,7 +11,7 @@ FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position) JOIN sequences s ON 
 ORDER BY w.position;
 
 -- name: catalog_list_sequences
--- A page of sequences. What stands as a comment is filled in by catalog_api/listing.py, from its own texts: the values
+-- A page of sequences. What stands as a comment is filled in by catalog_api/search/listing.py, from its own texts: the values
 -- that the order compares, conditions, the order. Every value a client gave is a parameter.
 SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed,
        s.title, s.created, s.updated, s.length_m, s.account, false AS removed /*keys*/

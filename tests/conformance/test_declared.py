@@ -1,10 +1,10 @@
-"""A class is declared only when a test shows it: here is which. The list itself is catalog_api/conformance.py."""
+"""A class is declared only when a test shows it: here is which. The list is catalog_api/openapi/conformance.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from catalog_api.conformance import CONFORMS_TO
+from catalog_api.openapi.conformance import CONFORMS_TO
 from tests.conformance.environments import HERE
 
 _STAC, _OGC = "https://api.stacspec.org", "http://www.opengis.net/spec"

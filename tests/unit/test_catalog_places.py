@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
-from catalog_api.places import Place, cap_box, cap_strips, place_of_geometry
-from catalog_api.responses import BadRequest
-from catalog_api.tokens import read_token, write_token
+from catalog_api.edge.responses import BadRequest
+from catalog_api.query.places import Place, cap_box, cap_strips, place_of_geometry
+from catalog_api.query.tokens import read_token, write_token
 from federation.cells import WORLD, Box
 
 longitudes = st.floats(-180, 180)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog_api.cql2 import TERMS_MAX, read_filter
-from catalog_api.filters import compile_filter, compile_tree
-from catalog_api.narrowing import narrowing
-from catalog_api.predicates import Predicate, both
-from catalog_api.responses import BadRequest
-from catalog_api.vocabulary import PICTURES, SEQUENCES, queryables_schema
+from catalog_api.edge.responses import BadRequest
+from catalog_api.query.cql2 import TERMS_MAX, read_filter
+from catalog_api.query.filters import compile_filter, compile_tree
+from catalog_api.query.narrowing import narrowing
+from catalog_api.query.predicates import Predicate, both
+from catalog_api.query.vocabulary import PICTURES, SEQUENCES, queryables_schema
 
 WORDS = [
     "type", "=", "'flat'", "AND", "OR", "NOT", "(", ")", "IN", "LIKE", "BETWEEN", "1", "-", "IS NULL", ",", "datetime",
@@ -75,8 +75,8 @@ def test_what_would_stop_the_parser_is_refused_before_it(text: str) -> None:
     """Within seconds, in a process of its own: without the refusal it would crash or hang."""
     program = """
 import sys
-from catalog_api.cql2 import read_filter
-from catalog_api.responses import BadRequest
+from catalog_api.query.cql2 import read_filter
+from catalog_api.edge.responses import BadRequest
 try:
     read_filter("filter", sys.stdin.read(), None)
 except BadRequest:

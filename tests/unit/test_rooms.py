@@ -98,6 +98,28 @@ def test_a_library_is_imported_only_where_it_is_kept(library: str) -> None:
     assert wrong == []
 
 
+#: The rooms of the catalog from the ground up: each imports only from those before it.
+FLOORS = ("edge", "index", "watch", "query", "search", "answers", "openapi", "routes", "app", "serve")
+#: Modules that stand beside a room, on its floor.
+BESIDE = {"state": "answers", "slots": "edge"}
+
+
+def test_the_rooms_of_the_catalog_import_downwards() -> None:
+    def floor(module: str) -> int:
+        room = module.split(".")[1]
+        return FLOORS.index(BESIDE.get(room, room))
+
+    wrong = [
+        f"{name_of(path)} imports {module}"
+        for path in MODULES
+        if path.is_relative_to(ROOT / "catalog_api") and path.name != "__init__.py"
+        for module in imports_of(path)
+        if module.startswith("catalog_api.")
+        if floor(module) > floor(name_of(path).removesuffix(".py").replace("/", "."))
+    ]
+    assert wrong == []
+
+
 def _declared() -> set[str]:
     """Names of the distributions that pyproject.toml asks for itself, not through another one."""
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]

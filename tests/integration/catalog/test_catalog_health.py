@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from catalog_api.tally import BOUNDS_S, Tally
+from catalog_api.edge.tally import BOUNDS_S, Tally
 from tests.catalog_factory import Factory, Serving, line
 from tests.integration.catalog.test_catalog_serve import free_port, is_live, workers
 

@@ -10,7 +10,7 @@ import httpx2
 import orjson
 import pytest
 
-from catalog_api.figures import Kept
+from catalog_api.index.figures import Kept
 from tests.catalog_factory import Factory, Serving, line
 
 

@@ -11,9 +11,9 @@ import asyncpg
 import orjson
 import pytest
 
-from catalog_api.index import Index
-from catalog_api.search import search
-from catalog_api.search_params import search_params
+from catalog_api.index.index import Index
+from catalog_api.query.search_params import search_params
+from catalog_api.search.search import search
 from catalog_api.state import Catalog
 from federation.cells import cell_box, cell_of, children
 from federation.database import Row

@@ -14,9 +14,9 @@ import pytest
 from starlette.routing import Route
 
 from catalog_api.app import routes
-from catalog_api.endpoint import Endpoint
-from catalog_api.openapi import describe
-from catalog_api.operations import OPERATIONS
+from catalog_api.edge.endpoint import Endpoint
+from catalog_api.openapi.document import describe
+from catalog_api.openapi.operations import OPERATIONS
 from federation.settings import load_settings
 from tests.catalog_factory import Factory, line
 

@@ -11,10 +11,10 @@ from typing import Any
 import cql2
 import pytest
 
-from catalog_api.counting import count_matches
-from catalog_api.responses import BadRequest
-from catalog_api.search import search
-from catalog_api.search_params import search_params
+from catalog_api.edge.responses import BadRequest
+from catalog_api.query.search_params import search_params
+from catalog_api.search.counting import count_matches
+from catalog_api.search.search import search
 from catalog_api.state import Catalog
 from federation.leaves import load_leaves
 from federation.queries import query

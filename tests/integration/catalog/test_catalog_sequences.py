@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import httpx2
 import pytest
 
-from catalog_api.listing import list_params, list_sequences
-from catalog_api.listing_order import SORTABLE
+from catalog_api.search.listing import list_params, list_sequences
+from catalog_api.search.listing_order import SORTABLE
 from catalog_api.state import Catalog
 from tests.catalog_factory import START, Factory, Shot, line
 

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from catalog_api.index import Index as CatalogIndex
+from catalog_api.index.index import Index as CatalogIndex
+from catalog_api.index.stats_figures import COVERAGE_KM_PER_CELL, cells_of_resolution, read_stats
 from catalog_api.state import Catalog
-from catalog_api.stats_figures import COVERAGE_KM_PER_CELL, cells_of_resolution, read_stats
 from federation.cells import parent
 from tests.catalog_factory import Serving
 from tests.index_world import Index, picture_of

@@ -1,0 +1,1 @@
+"""Answers as bytes: STAC documents, rows, and pages of them."""

@@ -1,0 +1,1 @@
+"""What is served, described: operations, parameters, schemas, conformance classes."""

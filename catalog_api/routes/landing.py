@@ -1,0 +1,125 @@
+"""Endpoints about the catalog itself: landing page, conformance, configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+
+from catalog_api.edge.forwarded import host_of
+from catalog_api.edge.responses import Answer, json_answer
+from catalog_api.openapi.conformance import CONFORMS_TO
+from catalog_api.state import Catalog, catalog_of
+
+_SHORT_CACHE = b"public, max-age=60"
+_QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+_JSON, _GEOJSON, _JPEG = "application/json", "application/geo+json", "image/jpeg"
+OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
+
+
+async def get_landing(request: Request) -> Answer:
+    """GET /api."""
+    catalog = catalog_of(request)
+    totals, licenses = await asyncio.gather(catalog.totals(), licenses_in_use(catalog))
+    base = catalog.writer(host_of(request)).base
+    settings = catalog.settings
+    bbox = totals["bbox"] if totals["bbox"] and totals["bbox"][0] is not None else [-180.0, -90.0, 180.0, 90.0]
+    document: dict[str, object] = {
+        "type": "Catalog",
+        "stac_version": "1.0.0",
+        "stac_extensions": [],
+        "id": "panofed",
+        "title": settings.catalog_title,
+        "description": settings.catalog_description,
+        "conformsTo": CONFORMS_TO,
+        "extent": {
+            "spatial": {"bbox": [bbox]},
+            "temporal": {"interval": [[_text(totals["datetime_min"]), _text(totals["datetime_max"])]]},
+        },
+        "nb_pictures": totals["pictures"],
+        "nb_sequences": totals["sequences"],
+        "links": landing_links(base, settings.catalog_title, licenses),
+    }
+    if settings.catalog_contact:
+        document["contacts"] = [{"name": settings.catalog_title, "emails": [{"value": settings.catalog_contact}]}]
+    return json_answer(document)
+
+
+def landing_links(base: str, title: str, licenses: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Where everything is; the licence when all share one."""
+    links = [
+        _link("self", _JSON, f"{base}/"),
+        _link("root", _JSON, f"{base}/", title),
+        _link("service-desc", OPENAPI, f"{base}/docs/specs.json", "OpenAPI document"),
+        _link("service-doc", "text/html", f"{base}/docs/swagger", "Documentation of this API"),
+        _link("conformance", _JSON, f"{base}/conformance"),
+        _link("data", _JSON, f"{base}/collections", "Sequences"),
+        _link("data", "application/rss+xml", f"{base}/collections?format=rss", "Newest sequences"),
+        _link("child", _JSON, f"{base}/users", "Sequences by contributor"),
+        _link("search", _GEOJSON, f"{base}/search", "Pictures") | {"method": "GET"},
+        _link("search", _GEOJSON, f"{base}/search", "Pictures") | {"method": "POST"},
+        _link(_QUERYABLES, "application/schema+json", f"{base}/queryables", "What pictures can be filtered by"),
+        _link("collection-preview", _JPEG, f"{base}/collections/{{id}}/thumb.jpg", "Thumbnail of a sequence"),
+        _link("item-preview", _JPEG, f"{base}/pictures/{{id}}/thumb.jpg", "Thumbnail of a picture"),
+        _link("users", _JSON, f"{base}/users", "Contributors"),
+        _link("user-search", _JSON, f"{base}/users/search", "Contributors by name"),
+    ]
+    if len(licenses) == 1 and "url" in licenses[0]:
+        links.append({"rel": "license", "href": licenses[0]["url"], "title": f"License ({licenses[0]['id']})"})
+    return links
+
+
+def _link(rel: str, kind: str, href: str, title: str = "") -> dict[str, str]:
+    link = {"rel": rel, "type": kind, "href": href}
+    return link | {"title": title} if title else link
+
+
+async def licenses_in_use(catalog: Catalog) -> list[dict[str, str]]:
+    """Every licence that sequences name, with its address where an instance's configuration says it."""
+    held, instances = await catalog.figures.held.get(), await catalog.figures.configurations.get()
+    addresses = dict(_addresses(instances))
+    names = sorted({name for each in held.values() for name in each.licenses})
+    return [{"id": name, "url": addresses[name]} if name in addresses else {"id": name} for name in names]
+
+
+def _addresses(configurations: list[Any]) -> Iterator[tuple[str, str]]:
+    for members in configurations:
+        said = members.get("license") if isinstance(members, dict) else None
+        if isinstance(said, dict) and isinstance(said.get("id"), str) and isinstance(said.get("url"), str):
+            if said["url"].startswith(("https://", "http://")):
+                yield said["id"], said["url"]
+
+
+async def get_conformance(request: Request) -> Answer:
+    """GET /api/conformance."""
+    return json_answer({"conformsTo": CONFORMS_TO}, cache=_SHORT_CACHE)
+
+
+async def get_configuration(request: Request) -> Answer:
+    """GET /api/configuration, in the shape of an instance's."""
+    catalog = catalog_of(request)
+    settings, licenses = catalog.settings, await licenses_in_use(catalog)
+    answer: dict[str, object] = {
+        "name": _label(settings.catalog_title),
+        "description": _label(settings.catalog_description),
+        "color": settings.catalog_colour,
+        "geo_coverage": _label("Worldwide"),
+        "auth": {"enabled": False},
+        "license": licenses[0] if len(licenses) == 1 else {},
+        "licenses": licenses,
+        "pages": [],
+    }
+    if settings.catalog_contact:
+        answer["email"] = settings.catalog_contact
+    return json_answer(answer, cache=_SHORT_CACHE)
+
+
+def _label(text: str) -> dict[str, object]:
+    return {"label": text, "langs": {"en": text}}
+
+
+def _text(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat()

@@ -1,0 +1,1 @@
+"""Finding: the walks over leaves, sequences and lists that answer a query page by page."""

@@ -1,0 +1,254 @@
+"""Searches with a place: the nearest by geodesic first, exactly, without sorting the whole place; then all others.
+
+The spatial index gives pictures by distance in plane degrees. From some of those an upper bound of the wanted distance
+follows; then either no other picture can be nearer (Place.proves), or everything within that bound is read and sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from catalog_api.index.index import Index
+from catalog_api.query.params import ALWAYS, Interval
+from catalog_api.query.places import FAR_M, Place
+from catalog_api.query.predicates import Predicate, spliced
+from federation.cells import Box
+from federation.database import Row
+from federation.leaves import LeafSet
+from federation.queries import query
+
+#: Up to so many leaves are looked through one by one, by plans that are kept; more are planned together.
+_APART_LEAVES = 16
+#: More pictures than wanted are looked at for a bound: the nearest in plane degrees can be far from the nearest.
+_SAMPLE = 2_000
+ZERO_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What else a picture must be. `sequences` are numbers, None for all."""
+
+    interval: Interval
+    sequences: tuple[int, ...] | None = None
+    predicate: Predicate | None = None
+
+
+NO_FILTERS = Filters(interval=ALWAYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """After which picture a page begins: by nearness, how many were given and the distance and id of the last; then by
+    sequence, rank and id."""
+
+    served: int = 0
+    distance_m: float = -1.0
+    id: str = ZERO_ID
+    sequence: int = -1
+    rank: int = 0
+    last_id: str = ZERO_ID
+
+
+async def search_place(
+    index: Index, place: Place, filters: Filters, start: Position, wanted: int, nearness: int
+) -> list[tuple[Row, Position]]:
+    """Up to `wanted` pictures after `start`, each with the position after it; the first `nearness` by distance."""
+
+    async def work(leaves: LeafSet) -> list[tuple[Row, Position]]:
+        found: list[tuple[Row, Position]] = []
+        here = start
+        if here.served < nearness:
+            take = min(wanted, nearness - here.served)
+            for row in await _nearest(index, leaves, place, filters, here, take):
+                here = Position(served=here.served + 1, distance_m=row["distance"], id=str(row["id"]))
+                found.append((row, here))
+            if len(found) < take:
+                return found
+        if len(found) < wanted:
+            found.extend(await _others(index, leaves, place, filters, here, wanted - len(found)))
+        return found
+
+    return await index.repeat(work)
+
+
+async def _nearest(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int
+) -> list[Row]:
+    """The next `take` by nearness."""
+    wanted = after.served + take
+    bound_m: float | None = None
+    if not place.box.crosses:
+        looked_at = _enough(wanted, place.centre[1])
+        cells = leaves.covering(place.box)
+        if place.ewkb is None and filters == NO_FILTERS and not after.served and 0 < len(cells) <= _APART_LEAVES:
+            looked = await _first(index, leaves, place, cells, looked_at, wanted)
+        else:
+            looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted)
+        rows = sorted(looked, key=lambda row: (row["distance"], row["id"]))[:take]
+        if rows and is_proven(looked, rows[-1]["distance"], place, looked_at):
+            return rows
+        if not rows and not after.served:
+            return []
+        bound_m = rows[-1]["distance"] if rows else None
+    if bound_m is None or bound_m > FAR_M:
+        bound_m = await _bound_m(index, leaves, place, filters, wanted)
+    boxes = place.within(bound_m) if bound_m is not None else list(place.box.parts())
+    return await read_within(index, leaves, place, filters, after, boxes, take)
+
+
+def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
+    """Whether no picture that was not seen can be nearer than `farthest_m`; leaves may have been looked at apart."""
+    reaches = {row["reach"] for row in looked if row["seen"] >= looked_at}
+    return all(place.proves(farthest_m, reach) for reach in reaches)
+
+
+async def _first(
+    index: Index, leaves: LeafSet, place: Place, cells: list[int], looked_at: int, wanted: int
+) -> list[Row]:
+    box = place.box
+    ends = (box.west, box.south, box.east, box.north)
+    return await index.ask(
+        query("catalog_nearest_first"), cells, leaves.version, *ends, *place.centre, looked_at, wanted
+    )
+
+
+def _enough(wanted: int, latitude: float) -> int:
+    """How many to look at in plane degrees, so that the nearest `wanted` are most probably among them and proven to be:
+    the circle in metres is an ellipse in degrees, longer by 1 / cos(latitude)."""
+    stretch = min(4.0, 1 / max(0.01, math.cos(math.radians(latitude))))
+    return math.ceil(wanted * stretch * 1.2) + 6
+
+
+async def _seen(
+    index: Index,
+    leaves: LeafSet,
+    place: Place,
+    filters: Filters,
+    after: Position,
+    cells: list[int],
+    looked_at: int,
+    wanted: int,
+) -> list[Row]:
+    box = place.box
+    statement, more = spliced("catalog_nearest_seen", filters.predicate, walks=True)
+    return await index.read(
+        leaves,
+        statement,
+        cells,
+        box.west,
+        box.south,
+        box.east,
+        box.north,
+        *place.centre,
+        looked_at,
+        wanted,
+        after.distance_m,
+        after.id,
+        filters.interval.start,
+        filters.interval.end,
+        filters.sequences,
+        place.ewkb,
+        *more,
+    )
+
+
+async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters, wanted: int) -> float | None:
+    """A distance within which there are at least `wanted`; None when the whole place has fewer."""
+    distances: list[float] = []
+    statement, more = spliced("catalog_nearest_reach", filters.predicate, walks=True)
+    for part in place.box.parts():
+        longitude, latitude = place.centre
+        if place.box.crosses:
+            # the plane is cut at the antimeridian: each part is seen from the centre's side that continues it
+            middle = (part.west + part.east) / 2
+            longitude += 360 * round((middle - longitude) / 360)
+        rows = await index.read(
+            leaves,
+            statement,
+            leaves.covering(part),
+            part.west,
+            part.south,
+            part.east,
+            part.north,
+            longitude,
+            latitude,
+            wanted + _SAMPLE,
+            filters.interval.start,
+            filters.interval.end,
+            filters.sequences,
+            place.ewkb,
+            *more,
+        )
+        distances.extend(row["distance"] for row in rows)
+    return sorted(distances)[wanted - 1] if len(distances) >= wanted else None
+
+
+async def read_within(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, boxes: list[Box], take: int
+) -> list[Row]:
+    """The next `take` by nearness in these boxes, which hold all that can be among them."""
+    cells = sorted({cell for box in boxes for cell in leaves.covering(box)})
+    statement, more = spliced("catalog_nearest_within", filters.predicate)
+    return await index.read(
+        leaves,
+        statement,
+        cells,
+        [box.west for box in boxes],
+        [box.south for box in boxes],
+        [box.east for box in boxes],
+        [box.north for box in boxes],
+        take,
+        *place.centre,
+        after.distance_m,
+        after.id,
+        filters.interval.start,
+        filters.interval.end,
+        filters.sequences,
+        place.ewkb,
+        *more,
+    )
+
+
+async def _others(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int
+) -> list[tuple[Row, Position]]:
+    """What is not among the nearest, by sequence, rank and id."""
+    parts = place.box.parts()
+    first, second = parts[0], parts[1] if len(parts) > 1 else None
+    statement, more = spliced("catalog_after_nearest", filters.predicate)
+    rows = await index.read(
+        leaves,
+        statement,
+        leaves.covering(place.box),
+        first.west,
+        first.south,
+        first.east,
+        first.north,
+        take,
+        after.distance_m,
+        after.id,
+        *place.centre,
+        after.sequence,
+        after.rank,
+        after.last_id,
+        filters.interval.start,
+        filters.interval.end,
+        second and second.west,
+        second and second.east,
+        filters.sequences,
+        place.ewkb,
+        *more,
+    )
+    return [(row, _after(row, after)) for row in rows]
+
+
+def _after(row: Row, before: Position) -> Position:
+    return Position(
+        served=before.served,
+        distance_m=before.distance_m,
+        id=before.id,
+        sequence=row["n"],
+        rank=row["rank"],
+        last_id=str(row["id"]),
+    )

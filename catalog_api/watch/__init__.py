@@ -1,0 +1,1 @@
+"""What a worker counts of itself and of the index, for metrics."""
