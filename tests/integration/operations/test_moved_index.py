@@ -51,6 +51,8 @@ async def answers(desk: Desk, origin: Origin, dsn: str) -> dict[str, Any]:
             answer = await client.get(path)
             assert answer.status_code == 200, (path, answer.text)
             found[path] = answer.json()
+    for instance in found["/api/instances"]["instances"]:
+        assert instance.pop("lag_s") is not None  # the one figure that grows by itself
     return found
 
 
