@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -33,7 +34,7 @@ _SEPARATOR = b"\x1e"
 #: A text value of eight or more numbers of up to three digits, as exiv2 prints EXIF of type "undefined".
 _BYTE_VALUES = {str(value).encode(): value for value in range(256)}
 #: Two values as text, by the number that their two bytes are in this machine's order.
-_PAIRS = [f"{one[0]} {one[1]}" for one in (number.to_bytes(2, sys.byteorder) for number in range(65_536))]
+_PAIRS = [b"%d %d" % (one[0], one[1]) for one in (number.to_bytes(2, sys.byteorder) for number in range(65_536))]
 _BYTE_LIST = re.compile(rb'":"((?:\d{1,3} ){7,}\d{1,3})"')
 
 #: Links that are rebuilt for this catalog's own host; all others are kept as the origin wrote them.
@@ -52,14 +53,13 @@ class _Link(msgspec.Struct):
 _link = msgspec.json.Decoder(_Link)
 
 
-def storage_path(identifier: str) -> str:
+def storage_path(identifier: bytes) -> bytes:
     """A UUID as GeoVisio's external storage writes it: four folders of two digits, then the rest.
 
-    >>> storage_path("dc0820d3-7c2b-483e-bda1-ed6b79a2118f")
-    'dc/08/20/d3/7c2b-483e-bda1-ed6b79a2118f'
+    >>> storage_path(b"dc0820d3-7c2b-483e-bda1-ed6b79a2118f")
+    b'dc/08/20/d3/7c2b-483e-bda1-ed6b79a2118f'
     """
-    first, rest = identifier[:8], identifier[9:]
-    return f"{first[0:2]}/{first[2:4]}/{first[4:6]}/{first[6:8]}/{rest}"
+    return b"%b/%b/%b/%b/%b" % (identifier[:2], identifier[2:4], identifier[4:6], identifier[6:8], identifier[9:])
 
 
 def split_object(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -128,16 +128,21 @@ class Known(NamedTuple):
 
     def texts(self) -> list[tuple[bytes, bytes]]:
         """(marker, what it stands for): numbers in their shortest form and times in UTC, as GeoVisio does."""
-        texts = [(_ID, self.id.encode())]
+        identifier = self.id.encode()
+        texts = [(_ID, identifier)]
         if len(self.collection) == 36 and self.collection.isprintable():
             texts.append((_COLLECTION, self.collection.encode()))
-        if len(self.id) == 36:
-            texts.append((_PATH, storage_path(self.id).encode()))
+        if len(identifier) == 36:
+            texts.append((_PATH, storage_path(identifier)))
         if self.longitude is not None and self.latitude is not None:
-            texts += [(_LONGITUDE, repr(self.longitude).encode()), (_LATITUDE, repr(self.latitude).encode())]
-        for marker, when in ((_DATETIME, self.captured), (_CREATED, self.created), (_UPDATED, self.updated)):
-            if when is not None:
-                texts.append((marker, when.isoformat().encode()))
+            texts.append((_LONGITUDE, repr(self.longitude).encode()))
+            texts.append((_LATITUDE, repr(self.latitude).encode()))
+        if self.captured is not None:
+            texts.append((_DATETIME, self.captured.isoformat().encode()))
+        if self.created is not None:
+            texts.append((_CREATED, self.created.isoformat().encode()))
+        if self.updated is not None:
+            texts.append((_UPDATED, self.updated.isoformat().encode()))
         return texts
 
 
@@ -184,36 +189,32 @@ def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
     """
     document, _, rest = text.partition(_SEPARATOR)
     links, _, lists = rest.partition(_SEPARATOR)
+    # while it is short
+    at, end = 0, len(lists)
+    while at < end:
+        begin = at + 3
+        at = begin + int.from_bytes(lists[at:begin], "big")
+        document = document.replace(_BYTES, _number_list(lists[begin:at]), 1)
     for marker, content in known.texts():
         document = document.replace(marker, content)
-        if marker in links:
+        if links:
             links = links.replace(marker, content)
-    if lists:
-        document = _with_lists(document, lists)
     return document, links
-
-
-def _with_lists(document: bytes, lists: bytes) -> bytes:
-    pieces, at = document.split(_BYTES), 0
-    whole = [pieces[0]]
-    for piece in pieces[1:]:
-        end = at + 3 + int.from_bytes(lists[at : at + 3], "big")
-        whole += [_number_list(lists[at + 3 : end]), piece]
-        at = end
-    return b"".join(whole)
 
 
 def _number_list(values: bytes) -> bytes:
     """Bytes as the list of numbers they were: two at a time from a table, four times as fast as one by one.
 
-    >>> _number_list(b"023"), _number_list(b"01"), _number_list(b"2"), _number_list(b"")
-    (b'48 50 51', b'48 49', b'50', b'')
+    >>> _number_list(b"0235"), _number_list(b"023"), _number_list(b"01"), _number_list(b"2"), _number_list(b"")
+    (b'48 50 51 53', b'48 50 51', b'48 49', b'50', b'')
     """
+    if len(values) < 4:
+        return " ".join(map(str, values)).encode()
     even = len(values) & ~1
-    numbers = [_PAIRS[pair] for pair in memoryview(values)[:even].cast("H")]
+    numbers: tuple[bytes, ...] = itemgetter(*memoryview(values)[:even].cast("H"))(_PAIRS)
     if even != len(values):
-        numbers.append(str(values[-1]))
-    return " ".join(numbers).encode()
+        numbers += (b"%d" % values[-1],)
+    return b" ".join(numbers)
 
 
 def content_hash(document: bytes, links: bytes) -> int:

@@ -32,9 +32,9 @@ def read_format(value: object) -> str | None:
     """The form that is asked for, None for STAC items."""
     if value in (None, "", "json", "stac"):
         return None
-    if value not in _FORMS:
+    if not isinstance(value, str) or value not in _FORMS:
         raise BadRequest("format", value, f"is none of json, {', '.join(_FORMS)}")
-    return str(value)
+    return value
 
 
 def form_of(name: str, catalog: Catalog, links: Links) -> Form:
@@ -169,7 +169,7 @@ def _origin(properties: dict[str, Any], sequence: str, identifier: str, instance
     # other STAC servers' ids need not be UUIDs: the item says what its origin calls it
     theirs = (_text(properties.get(f"panofed:origin_{kind}")) for kind in ("collection", "id"))
     of, named = (quote(name or ours, safe="") for name, ours in zip(theirs, (sequence, identifier), strict=True))
-    return f"{instance.web}/api/collections/{of}/items/{named}"
+    return f"{instance.api}/collections/{of}/items/{named}"
 
 
 def _provider(providers: object) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -13,6 +13,9 @@ import orjson
 from catalog_api.index.registry import Instance, Registry
 from federation.database import Row
 from federation.payload import Known, restore
+
+#: A writer keeps the shared links of so many sequences, a kilobyte each.
+_SEQUENCES_KEPT = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Writer:
     base: str
     title: str
     registry: Registry
+    _sequences: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
 
     @cached_property
     def root(self) -> bytes:
@@ -45,27 +49,34 @@ class Writer:
 
     def item(self, row: Row, sequence: str, *, more: Iterable[bytes] = ()) -> bytes:
         """One picture; `more` are links only a single answer has."""
-        identifier = str(row["id"])
+        identifier = str(row["id"]).encode()
         document, kept = self.registry.picture_text(row, sequence)
-        items = self._collections + sequence.encode()
-        links = [
-            self.root,
-            b'{"rel":"parent","type":"application/json","href":%b"}' % items,
-            b'{"rel":"collection","type":"application/json","href":%b"}' % items,
-            b'{"rel":"self","type":"application/geo+json","href":%b/items/%b"}' % (items, identifier.encode()),
-        ]
-        if row["prev_id"] is not None:
-            links.append(_picture_link(b"prev", items, row["prev_id"], row["prev_at"]))
-        if row["next_id"] is not None:
-            links.append(_picture_link(b"next", items, row["next_id"], row["next_at"]))
-        links.append(self.registry.instances[row["instance"]].via)
-        if kept:
-            links.append(kept)
-        links.extend(more)
-        derived = b""
+        items, links = self._of_sequence(sequence)
+        # one copy of the text, which is long: a page has a thousand of them
+        parts = [document[:-2], b'},"links":[', links, identifier, b'"}']
         if row["is_360"] and row["azimuth"] is None:
-            derived = _derived(row, document)
-        return b'%b%b},"links":[%b]}' % (document[:-2], derived, b",".join(links))
+            parts.insert(1, _derived(row, document))
+        if row["prev_id"] is not None:
+            parts.append(_picture_link(b"prev", items, row["prev_id"], row["prev_at"]))
+        if row["next_id"] is not None:
+            parts.append(_picture_link(b"next", items, row["next_id"], row["next_at"]))
+        parts += (b",", self.registry.instances[row["instance"]].via)
+        if kept:
+            parts += (b",", kept)
+        for link in more:
+            parts += (b",", link)
+        parts.append(b"]}")
+        return b"".join(parts)
+
+    def _of_sequence(self, sequence: str) -> tuple[bytes, bytes]:
+        """The address of a sequence's items, and the links its items share, up to their own id."""
+        known = self._sequences.get(sequence)
+        if known is None:
+            if len(self._sequences) >= _SEQUENCES_KEPT:
+                self._sequences.clear()
+            here = self._collections + sequence.encode()
+            known = self._sequences[sequence] = here + b"/items/", _shared_links(self.root, here)
+        return known
 
     def related(self, neighbour: Neighbour) -> bytes:
         """The link to a picture of another sequence at the same place."""
@@ -114,14 +125,22 @@ class Writer:
 
 def alternate(instance: Instance, sequence: str, identifier: str) -> bytes:
     """The link to another instance's copy of the same picture."""
-    href = f"{instance.web}/api/collections/{sequence}/items/{identifier}"
+    href = f"{instance.api}/collections/{sequence}/items/{identifier}"
     link = {"rel": "alternate", "type": "application/geo+json", "href": href, "instance_name": instance.name}
     return orjson.dumps(link)
 
 
+def _shared_links(root: bytes, sequence: bytes) -> bytes:
+    return (
+        b'%b,{"rel":"parent","type":"application/json","href":%b"},'
+        b'{"rel":"collection","type":"application/json","href":%b"},'
+        b'{"rel":"self","type":"application/geo+json","href":%b/items/' % (root, sequence, sequence, sequence)
+    )
+
+
 def _picture_link(rel: bytes, items: bytes, identifier: object, at: tuple[float, float]) -> bytes:
     name = str(identifier).encode()
-    return b'{"rel":"%b","type":"application/geo+json","href":%b/items/%b","id":"%b","geometry":%b}' % (
+    return b',{"rel":"%b","type":"application/geo+json","href":%b%b","id":"%b","geometry":%b}' % (
         rel,
         items,
         name,
@@ -131,7 +150,7 @@ def _picture_link(rel: bytes, items: bytes, identifier: object, at: tuple[float,
 
 
 def _point(longitude: float, latitude: float) -> bytes:
-    return f'{{"type":"Point","coordinates":[{longitude!r},{latitude!r}]}}'.encode()
+    return b'{"type":"Point","coordinates":[%a,%a]}' % (longitude, latitude)
 
 
 def _derived(row: Row, document: bytes) -> bytes:

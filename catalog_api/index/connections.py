@@ -6,6 +6,7 @@ asyncpg's own pool sends a reset statement after every use: a second round trip 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ _PATIENCE_S = 5.0
 _LEAVES_CHANGED = "PF001"
 #: What the driver raises; the third is what it says of a connection whose server was killed a moment ago.
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+#: (x, y), in network order.
+_POINT = struct.Struct("!dd")
+
+
+def _pack_point(point: tuple[float, float]) -> bytes:
+    return _POINT.pack(*point)
 
 
 @dataclass(slots=True)
@@ -110,7 +117,19 @@ class Connections:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        return await connect(self.dsn, Role.READER, self.settings)
+        return await self._open()
+
+    async def _open(self) -> asyncpg.Connection:
+        connection = await connect(self.dsn, Role.READER, self.settings)
+        try:
+            # a picture's row has two points: as plain tuples they cost a tenth of the driver's own objects
+            await connection.set_type_codec(
+                "point", schema="pg_catalog", format="binary", encoder=_pack_point, decoder=_POINT.unpack
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     def _give_back(self, connection: asyncpg.Connection | None) -> None:
         if connection is not None and not connection.is_closed():

@@ -21,10 +21,13 @@ _FRESH_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """An instance as answers name it. `via` is the finished link; `hosts` are those redirects may name."""
+    """An instance as answers name it. `web` is where people see it, `api` where its collections are, without a slash at
+    the end; `via` is the finished link; `hosts` are those redirects may name.
+    """
 
     name: str
     web: str
+    api: str
     via: bytes
     hosts: frozenset[str]
 
@@ -94,4 +97,4 @@ def _instance(row: Row) -> Instance:
     link["title"] = f"Instance {row['name']}"
     host = (urlsplit(web).netloc.rpartition("@")[2]).lower()
     hosts = frozenset({host, *(each.lower() for each in row["asset_hosts"])})
-    return Instance(name=row["name"], web=web, via=orjson.dumps(link), hosts=hosts)
+    return Instance(name=row["name"], web=web, api=row["url"].rstrip("/"), via=orjson.dumps(link), hosts=hosts)

@@ -8,14 +8,16 @@ from datetime import datetime
 
 from catalog_api.edge.responses import BadRequest
 from catalog_api.index.index import Index
+from catalog_api.query.cql2 import check_language
 from catalog_api.query.filters import compile_filter
 from catalog_api.query.freetext import free_text, read_terms
-from catalog_api.query.params import Interval, read_box, read_interval, read_limit, read_token
+from catalog_api.query.params import Interval, read_box, read_count, read_interval, read_limit, read_token
 from catalog_api.query.places import ewkb_of_box
 from catalog_api.query.predicates import Predicate, both
 from catalog_api.query.tokens import fingerprint, write_token
 from catalog_api.query.tokens import read_token as open_token
 from catalog_api.query.vocabulary import SEQUENCES
+from catalog_api.search.copies import whole as with_copies
 from catalog_api.search.listing_order import SortKey, after_position, order_by, parse_order, selected, turned
 from federation.cells import Box
 from federation.database import Row
@@ -86,6 +88,7 @@ class ListPage:
 def list_params(asked: Mapping[str, str], most: int, *, order: str, limit: int = LIMIT_DEFAULT) -> ListParams:
     """Read a list's parameters; BadRequest names the one that cannot be used. `order` where none is asked for."""
     text, terms = asked.get("filter") or None, read_terms(asked.get("q"))
+    check_language(asked.get("filter-lang"))
     chosen = None if text is None else compile_filter(text, asked.get("filter-lang") or None, SEQUENCES)
     found = None if terms is None else free_text(terms, SEQUENCES)
     return ListParams(
@@ -95,7 +98,7 @@ def list_params(asked: Mapping[str, str], most: int, *, order: str, limit: int =
         interval=read_interval(asked.get("datetime"), days=True),
         filter=both([chosen, found]),
         removed=read_flag("show_deleted", asked.get("show_deleted")) or asks_for_removed(text),
-        count=asked.get("count", "") == "exact",
+        count=read_count(asked.get("count")),
         token=read_token(asked.get("token") or asked.get("page")),
     )
 
@@ -136,7 +139,7 @@ async def list_sequences(index: Index, params: ListParams) -> ListPage:
     whole = len(rows) if not more and kind == "first" else None
     if whole is None and params.count:
         whole = await count_sequences(index, params)
-    return ListPage(rows=rows, turns=turns, matched=whole)
+    return ListPage(rows=[with_copies(row) for row in rows], turns=turns, matched=whole)
 
 
 async def count_sequences(index: Index, params: ListParams, most: int = 2**31) -> int:

@@ -7,7 +7,7 @@ follows; then either no other picture can be nearer (Place.proves), or everythin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalog_api.index.index import Index
 from catalog_api.query.params import ALWAYS, Interval
@@ -50,24 +50,39 @@ class Position:
     last_id: str = ZERO_ID
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """Pictures of a place, the first `near` of them by nearness; the page before them ended at `start`."""
+
+    start: Position
+    rows: list[Row]
+    near: int
+
+    def after(self, index: int) -> Position:
+        """Where the next page begins when this one ends with `rows[index]`."""
+        row = self.rows[index]
+        if index < self.near:
+            return Position(served=self.start.served + index + 1, distance_m=row["distance"], id=str(row["id"]))
+        before = self.after(self.near - 1) if self.near else self.start
+        return replace(before, sequence=row["n"], rank=row["rank"], last_id=str(row["id"]))
+
+
 async def search_place(
     index: Index, place: Place, filters: Filters, start: Position, wanted: int, nearness: int
-) -> list[tuple[Row, Position]]:
-    """Up to `wanted` pictures after `start`, each with the position after it; the first `nearness` by distance."""
+) -> Around:
+    """Up to `wanted` pictures after `start`; the first `nearness` by distance."""
 
-    async def work(leaves: LeafSet) -> list[tuple[Row, Position]]:
-        found: list[tuple[Row, Position]] = []
-        here = start
-        if here.served < nearness:
-            take = min(wanted, nearness - here.served)
-            for row in await _nearest(index, leaves, place, filters, here, take):
-                here = Position(served=here.served + 1, distance_m=row["distance"], id=str(row["id"]))
-                found.append((row, here))
-            if len(found) < take:
-                return found
-        if len(found) < wanted:
-            found.extend(await _others(index, leaves, place, filters, here, wanted - len(found)))
-        return found
+    async def work(leaves: LeafSet) -> Around:
+        left = nearness - start.served
+        if left <= 0:
+            return Around(start=start, rows=await _others(index, leaves, place, filters, start, wanted), near=0)
+        # one more than the nearest only says that there is more: for that, the others need not be sorted
+        take = wanted if wanted <= left + 1 else left
+        found = Around(start=start, rows=await _nearest(index, leaves, place, filters, start, take), near=take)
+        if len(found.rows) < take or take == wanted:
+            return found
+        others = await _others(index, leaves, place, filters, found.after(take - 1), wanted - take)
+        return replace(found, rows=found.rows + others)
 
     return await index.repeat(work)
 
@@ -212,12 +227,12 @@ async def read_within(
 
 async def _others(
     index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int
-) -> list[tuple[Row, Position]]:
+) -> list[Row]:
     """What is not among the nearest, by sequence, rank and id."""
     parts = place.box.parts()
     first, second = parts[0], parts[1] if len(parts) > 1 else None
     statement, more = spliced("catalog_after_nearest", filters.predicate)
-    rows = await index.read(
+    return await index.read(
         leaves,
         statement,
         leaves.covering(place.box),
@@ -239,16 +254,4 @@ async def _others(
         filters.sequences,
         place.ewkb,
         *more,
-    )
-    return [(row, _after(row, after)) for row in rows]
-
-
-def _after(row: Row, before: Position) -> Position:
-    return Position(
-        served=before.served,
-        distance_m=before.distance_m,
-        id=before.id,
-        sequence=row["n"],
-        rank=row["rank"],
-        last_id=str(row["id"]),
     )

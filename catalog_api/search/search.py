@@ -154,10 +154,10 @@ async def _search_place(index: Index, settings: Settings, params: SearchParams) 
             return tagged
     filters = Filters(interval=params.interval, sequences=await _numbers(index, params), predicate=_predicate(params))
     found = await search_place(index, place_of(params), filters, start, params.limit + 1, settings.nearness_results)
-    kept = found[: params.limit]
-    token = _place_token(kept[-1][1], request, settings) if len(found) > params.limit else None
+    more = len(found.rows) > params.limit
+    token = _place_token(found.after(params.limit - 1), request, settings) if more else None
     before = start.served if start.served < settings.nearness_results else 0
-    return Page([(row, str(row["sequence"])) for row, _ in kept], token, at_least=before)
+    return Page([(row, str(row["sequence"])) for row in found.rows[: params.limit]], token, at_least=before)
 
 
 #: Types of what tokens of a place hold.

@@ -64,13 +64,15 @@ async def by_sequences(
 
     async def work(leaves: LeafSet) -> list[tuple[Row, str, RankPosition]]:
         found: list[tuple[Row, str, RankPosition]] = []
-        known = {str(row["id"]): row for row in await index.fetch(query("catalog_sequence_leaves"), ids)}
+        known: dict[str, list[Row]] = {}
+        for row in await index.fetch(query("catalog_sequence_leaves"), ids):
+            known.setdefault(str(row["id"]), []).append(row)
         for number, name in enumerate(ids):
             if number < after.sequence or name not in known:
                 continue
             here = after if number == after.sequence else RankPosition(sequence=number)
             left = wanted - len(found)
-            rows = await read_sequence(
+            rows = await read_copies(
                 index, leaves, known[name], here, left, scope.interval, scope.ewkb, predicate=scope.predicate
             )
             found.extend(
@@ -81,6 +83,31 @@ async def by_sequences(
         return found
 
     return await index.repeat(work)
+
+
+async def read_copies(
+    index: Index,
+    leaves: LeafSet,
+    copies: Sequence[Row],
+    after: RankPosition,
+    wanted: int,
+    interval: Interval,
+    ewkb: bytes | None,
+    *,
+    backwards: bool = False,
+    predicate: Predicate | None = None,
+) -> list[Row]:
+    """Pictures of one sequence by rank, wherever they are: other instances' copies of it can have some of their own."""
+    found = [
+        await read_sequence(
+            index, leaves, each, after, wanted, interval, ewkb, backwards=backwards, predicate=predicate
+        )
+        for each in copies
+    ]  # fmt: skip
+    if len(found) == 1:
+        return found[0]
+    rows = sorted((row for some in found for row in some), key=lambda row: (row["rank"], row["id"]), reverse=backwards)
+    return rows[:wanted]
 
 
 async def read_sequence(
@@ -95,7 +122,7 @@ async def read_sequence(
     backwards: bool = False,
     predicate: Predicate | None = None,
 ) -> list[Row]:
-    """Pictures of one sequence by rank; `sequence` has n and cells."""
+    """Pictures of one instance's copy of a sequence by rank; `sequence` has n and cells."""
     statement, more = spliced("catalog_of_sequence_before" if backwards else "catalog_of_sequence", predicate)
     return await index.read(
         leaves,

@@ -39,7 +39,7 @@ tricky = st.sampled_from(
     [
         ID,
         ID.upper(),
-        f"https://x/{storage_path(ID)}.jpg",
+        f"https://x/{storage_path(ID.encode()).decode()}.jpg",
         f"{ID}{SEQUENCE}{ID[:20]}",
         "2.5",
         "12.50 48.00",
