@@ -1,6 +1,6 @@
 # Every target is one line of help; what takes more than a line is in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo run setup test soak conformance lint bench lock clean
+.PHONY: help demo run setup viewer test soak conformance lint bench lock clean
 
 VENV := .venv/bin/python -m
 
@@ -15,6 +15,10 @@ run: setup ## Harvest what instances.yaml enables, and serve it, until Ctrl-C
 
 setup: ## Make .venv with the locked dependencies (the others do it when needed)
 	@scripts/setup
+	@scripts/viewer --optional
+
+viewer: ## Fetch the web viewer of the front page from npm (setup does it where npm is)
+	@scripts/viewer
 
 test: setup ## Run every test: doctests, unit, integration, acceptance; TESTS="tests/unit -k leaf" runs some
 	$(VENV) pytest --durations=15 $(TESTS)

@@ -23,6 +23,7 @@ from bench.report import harvest_of, place_and_time, sizes_markdown, stored_size
 from bench.stages import Stage, stages_markdown
 from bench.visits import Resumed, VisitCost, resume_markdown
 from bench.visits import visits_markdown as passes_markdown
+from bench.workers import Shared, workers_markdown
 
 Document = Mapping[str, Any]
 BLOCK = re.compile(r"(<!-- ([\w-]+):start -->\n)(.*?)(<!-- \2:end -->)", re.DOTALL)
@@ -97,6 +98,12 @@ def _resume(document: Document) -> str:
     return place_and_time(document, {}) + "\n\n" + resume_markdown(Resumed(**document["measured"]))
 
 
+def _workers(document: Document) -> str:
+    body = document["measured"]
+    told = f"{body['spec']['items']:,} pictures. {place_and_time(document, body['settings'])}"
+    return told + "\n\n" + workers_markdown([Shared(**one) for one in body["crawls"]])
+
+
 _TABLES: Mapping[str, Callable[[Document], str]] = {
     "harvest": _harvest,
     "api": _api,
@@ -107,6 +114,7 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "visits": _visits,
     "real": _visits,
     "resume": _resume,
+    "workers": _workers,
 }
 
 

@@ -1,4 +1,8 @@
-"""A first crawl of one slow instance by 1, 2 and 4 workers: how long it takes, and what the instance's own log says."""
+"""A first crawl of one slow instance by 1, 2 and 4 workers: how long it takes, and what the instance's own log says.
+
+With the default limit of two connections one worker uses all that the instance allows, and more of them change nothing;
+where it allows more, they share it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.harvest import source_running
@@ -22,10 +26,9 @@ from panofed.cluster import DATABASE
 
 WORKERS = (1, 2, 4)
 LATENCY_MS = 200.0
-#: What the instance allows, and how much of it one worker takes.
-CONNECTIONS, LANES = 16, 4
+#: What the instance allows, and how much of it one worker takes at most.
+CONNECTIONS, LANES = (2, 8), 2
 SETTINGS = {
-    "instance_concurrency": str(CONNECTIONS),
     "visit_lanes": str(LANES),
     # small pages: a hundred sequences have ranges then, as a million have, and waiting outweighs the work
     "page_sequences": "20",
@@ -42,6 +45,7 @@ class Shared:
     """One first crawl. `most_open` is the largest number of requests the instance had open at a time."""
 
     workers: int
+    allowed: int
     seconds: float
     pictures: int
     requests: int
@@ -49,13 +53,14 @@ class Shared:
 
 
 def measure_workers(product: Product, spec: DatasetSpec, port: int) -> list[Shared]:
-    """The same crawl from nothing, by each number of workers."""
-    return [_measured(product, spec, port, count) for count in WORKERS]
+    """The same crawl from nothing, by each number of workers on each limit."""
+    return [_measured(product, spec, port, count, allowed) for allowed in CONNECTIONS for count in WORKERS]
 
 
-def _measured(product: Product, spec: DatasetSpec, port: int, count: int) -> Shared:
+def _measured(product: Product, spec: DatasetSpec, port: int, count: int, allowed: int) -> Shared:
+    product = replace(product, settings={**product.settings, "instance_concurrency": str(allowed)})
     make_empty(product)
-    log = product.directory / f"requests-{count}.log"
+    log = product.directory / f"requests-{allowed}-{count}.log"
     with ExitStack() as stack:
         stack.callback(product.cluster.stop)
         slowly = ("--latency-ms", str(LATENCY_MS), "--log", str(log))
@@ -68,6 +73,7 @@ def _measured(product: Product, spec: DatasetSpec, port: int, count: int) -> Sha
     seconds = (run["ended_at"] - run["started_at"]).total_seconds()
     return Shared(
         workers=count,
+        allowed=allowed,
         seconds=seconds,
         pictures=run["pictures_changed"],
         requests=run["requests"],
@@ -124,15 +130,15 @@ def most_open(ends: Sequence[float], took_s: float) -> int:
 
 
 def workers_markdown(measured: Sequence[Shared]) -> str:
-    """A row per number of workers."""
-    first = measured[0].seconds
+    """A row per limit and number of workers; `times as fast` compares with the first row of the same limit."""
+    first = {one.allowed: one.seconds for one in reversed(measured)}
     lines = [
-        f"| workers | seconds | times as fast | pictures/s | requests | open at once ({CONNECTIONS} allowed) |",
-        "|---|---|---|---|---|---|",
+        "| connections allowed | workers | seconds | times as fast | pictures/s | requests | open at once (its log) |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.workers} | {one.seconds:.1f} | {first / one.seconds:.1f} | {one.pictures / one.seconds:,.0f} "
-        f"| {one.requests:,} | {one.most_open} |"
+        f"| {one.allowed} | {one.workers} | {one.seconds:.1f} | {first[one.allowed] / one.seconds:.1f} "
+        f"| {one.pictures / one.seconds:,.0f} | {one.requests:,} | {one.most_open} |"
         for one in measured
     ]
     return "\n".join(lines) + "\n"

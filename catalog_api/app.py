@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from catalog_api.edge.endpoint import Endpoint, deliver
+from catalog_api.edge.endpoint import Endpoint
 from catalog_api.edge.middleware import Edge
-from catalog_api.edge.responses import error_answer
+from catalog_api.edge.paths import Paths
 from catalog_api.edge.tally import Tally
 from catalog_api.openapi.document import get_document
 from catalog_api.routes import (
@@ -19,7 +19,6 @@ from catalog_api.routes import (
     docs_page,
     exports,
     health,
-    home,
     instances,
     items,
     landing,
@@ -30,11 +29,14 @@ from catalog_api.routes import (
     queryables,
     sequences,
     stats,
+    tiles,
     users,
 )
 from catalog_api.routes.metrics import telling
 from catalog_api.slots import ALONE, Slot
 from catalog_api.state import open_catalog
+from catalog_api.web import about, front, picture_page, sequence_list, shelf
+from catalog_api.web.lost import nothing_here
 from federation.settings import Settings
 
 
@@ -42,6 +44,8 @@ def routes() -> list[BaseRoute]:
     """Every path there is, those asked for most first. Trailing slashes are gone when a path is compared."""
     picture = Endpoint(GET=pictures.get_picture)
     return [
+        Route("/api/map/{z}/{x}/{y}.mvt", Endpoint(GET=tiles.get_tile)),
+        Route("/api/map/2/{z}/{x}/{y}.mvt", Endpoint(GET=tiles.get_hexagon_tile)),
         Route("/api/collections/{sequence}/items/{picture}", picture),
         Route("/api/search", Endpoint(GET=items.get_search, POST=items.post_search)),
         Route("/api/pictures/{picture}", picture),
@@ -64,6 +68,11 @@ def routes() -> list[BaseRoute]:
         Route("/api/users/{user}", Endpoint(GET=users.get_user)),
         Route("/api/users/{user}/collection", Endpoint(GET=users.get_user_collection)),
         Route("/api/users/{user}/catalog", Endpoint(GET=users.get_user_catalog)),
+        Route("/api/users/{user}/map/style.json", Endpoint(GET=tiles.get_user_style)),
+        Route("/api/users/{user}/map/{z}/{x}/{y}.mvt", Endpoint(GET=tiles.get_user_tile)),
+        Route("/api/map/style.json", Endpoint(GET=tiles.get_style)),
+        Route("/api/map/tiles.json", Endpoint(GET=tiles.get_tilejson)),
+        Route("/api/map/2/tiles.json", Endpoint(GET=tiles.get_hexagon_tilejson)),
         Route("/api/instances", Endpoint(GET=instances.get_instances)),
         Route("/api/instances/{name}", Endpoint(GET=instances.get_instance)),
         Route("/api/instances/{name}/logo", Endpoint(GET=logos.get_logo)),
@@ -75,7 +84,13 @@ def routes() -> list[BaseRoute]:
         Route("/api/conformance", Endpoint(GET=landing.get_conformance)),
         Route("/api/configuration", Endpoint(GET=landing.get_configuration)),
         Route("/api", Endpoint(GET=landing.get_landing)),
-        Route("/", Endpoint(GET=home.get_home)),
+        Route("/", Endpoint(GET=front.get_home)),
+        Route("/basemap/{theme}.json", Endpoint(GET=front.get_basemap)),
+        Route("/sequences", Endpoint(GET=sequence_list.get_sequences)),
+        Route("/pictures/{picture}", Endpoint(GET=picture_page.get_picture)),
+        Route("/about", Endpoint(GET=about.get_about)),
+        Route("/favicon.ico", Endpoint(GET=shelf.get_icon)),
+        Route("/assets/{version}/{file:path}", Endpoint(GET=shelf.get_file)),
     ]
 
 
@@ -89,17 +104,11 @@ def build_app(settings: Settings, dsn: str, slot: Slot = ALONE) -> ASGIApp:
             yield {"catalog": catalog}
 
     named = [_named(route) for route in routes()]
-    router = Router(named, redirect_slashes=False, default=_nothing_here, lifespan=lifespan)
-    return Edge.of(router, settings, tally)
+    router = Router(named, redirect_slashes=False, default=nothing_here, lifespan=lifespan)
+    return Edge.of(Paths(router, named, nothing_here), settings, tally)
 
 
 def _named(route: BaseRoute) -> BaseRoute:
     if isinstance(route, Route) and isinstance(route.endpoint, Endpoint):
         return Route(route.path, route.endpoint.at(route.path))
     return route
-
-
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        answer = error_answer(404, f"there is nothing at {scope['path'][:200]!r}")
-        await deliver(answer, scope, receive, send)

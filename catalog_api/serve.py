@@ -147,7 +147,9 @@ def work(settings: Settings, dsn: str, listener: socket.socket, slot: Slot, prep
     import uvicorn
 
     from catalog_api.app import build_app
+    from catalog_api.memory import keep_memory
 
+    keep_memory()
     if prepare is not None:
         prepare(settings)
     # one line for each client that speaks no HTTP would be theirs to write

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from catalog_api.answers.stac import Writer
 from catalog_api.edge.forwarded import BaseAddress, Proxies
+from catalog_api.edge.responses import Answer
 from catalog_api.edge.tally import Tally
 from catalog_api.index.connections import Connections, explain
 from catalog_api.index.feed import Latest
@@ -22,6 +23,7 @@ from catalog_api.index.index import Index
 from catalog_api.index.operators import Operators
 from catalog_api.index.registry import Registry
 from catalog_api.slots import ALONE, Slot, own_address
+from catalog_api.tiles.tiles import Tiles
 from catalog_api.watch.watched import Stored, watch
 from federation.database import Row
 from federation.payload import Unpacker
@@ -74,6 +76,9 @@ class Catalog:
     figures: Figures = field(init=False)
     watched: Kept[Stored] = field(init=False)
     operators: Operators = field(init=False)
+    tiles: Tiles = field(init=False)
+    #: the landing page of each address, and the figures it was made of
+    landings: dict[str, tuple[tuple[object, ...], Answer]] = field(default_factory=dict)
     _writers: dict[str, Writer] = field(default_factory=dict)
     _totals: Row | None = None
     _totals_at: float = 0.0
@@ -81,6 +86,7 @@ class Catalog:
     def __post_init__(self) -> None:
         self.figures = Figures(self.index, self.settings)
         self.watched = watch(self.index)
+        self.tiles = Tiles(self.index, self.settings)
         # what is read may be a replica: changes go to the primary server
         self.operators = Operators(self.settings.database_url or self.connections.dsn, self.settings)
 
@@ -147,6 +153,7 @@ async def open_catalog(
     try:
         yield catalog
     finally:
+        catalog.tiles.close()
         await catalog.operators.close()
         await connections.close()
 

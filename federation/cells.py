@@ -18,6 +18,11 @@ LATTICE_COLUMNS = 3600
 #: How many levels below a leaf its box is measured, and the margin for the levels below that.
 _BOX_LEVELS = 3
 _RESOLUTION_BITS = 15 << 52
+#: Degrees around the middle of a cell of each resolution in which all its descendants lie, with corners and all: the
+#: largest cell's edge is 1.3 times the average one, and descendants stick out by a tenth.
+_CIRCLES = tuple(
+    math.degrees(1.7 * h3.average_hexagon_edge_length(resolution, unit="km") / 6371.0) for resolution in range(16)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,55 @@ def lattice_box(number: int) -> Box:
     """
     row, column = divmod(number, LATTICE_COLUMNS)
     return Box(column / 10 - 180, row / 10 - 90, (column + 1) / 10 - 180, (row + 1) / 10 - 90)
+
+
+def outline(cell: int) -> tuple[tuple[float, float], ...]:
+    """The corners of a cell as (latitude, longitude): six, or five, or more on an edge of the icosahedron.
+
+    >>> len(outline(0x831fb4fffffffff))
+    6
+    """
+    return tuple(h3.cell_to_boundary(cell))
+
+
+def spans_meeting(box: Box, resolution: int, ancestors: int) -> list[tuple[int, int]]:
+    """The cells of `resolution` that may meet a box that does not cross the antimeridian, as spans of their numbers.
+
+    Each span is what descends from one cell of the resolution `ancestors`. There are cells in them that do not meet the
+    box; none that does is left out.
+    """
+    kept = [cell for cell in h3.get_res0_cells() if _may_meet(cell, 0, box)]
+    for level in range(1, ancestors + 1):
+        kept = [child for cell in kept for child in h3.cell_to_children(cell, level) if _may_meet(child, level, box)]
+    return [span_of(cell, resolution) for cell in sorted(kept)]
+
+
+def span_of(cell: int, resolution: int) -> tuple[int, int]:
+    """The least and the greatest number that a descendant of a resolution can have: digits of place are 0 to 6.
+
+    >>> first, last = span_of(0x831fb4fffffffff, 5)
+    >>> hex(first), hex(last), all(first <= child <= last for child in h3.cell_to_children(0x831fb4fffffffff, 5))
+    ('0x851fb403fffffff', '0x851fb4dbfffffff', True)
+    """
+    first = last = parent(cell, resolution)
+    for level in range(resolution_of(cell) + 1, resolution + 1):
+        shift = (15 - level) * 3
+        first &= ~(7 << shift)
+        last = (last & ~(7 << shift)) | (6 << shift)
+    return first, last
+
+
+def _may_meet(cell: int, resolution: int, box: Box) -> bool:
+    """Whether a circle around all descendants of a cell comes near a box."""
+    latitude, longitude = h3.cell_to_latlng(cell)
+    radius = _CIRCLES[resolution]
+    if latitude + radius < box.south or latitude - radius > box.north:
+        return False
+    if abs(latitude) + radius >= 90.0:
+        return True
+    reach = math.degrees(math.asin(math.sin(math.radians(radius)) / math.cos(math.radians(latitude))))
+    beyond = min((longitude - box.east) % 360, (box.west - longitude) % 360)
+    return box.west <= longitude <= box.east or beyond <= reach
 
 
 def cell_box(cell: int) -> Box:

@@ -93,9 +93,21 @@ async def explained(what: str) -> AsyncIterator[None]:
     try:
         yield
     except _EXPLAINED as error:
-        ours, words = next((ours, words) for kinds, ours, words in _FAULTS if isinstance(error, kinds))
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ours(f"{what}: {words} ({said})") from error
+        raise in_our_words(what, error) from error
+
+
+def in_our_words(what: str, error: Exception) -> Exception:
+    """A fault of the driver as one of ours, for where it comes in a group of exceptions; any other one as it is.
+
+    >>> in_our_words("reading", asyncpg.InterfaceError("connection is closed"))
+    DatabaseUnavailable('reading: the connection was lost (connection is closed)')
+    """
+    for kinds, ours, words in _FAULTS:
+        if isinstance(error, kinds):
+            explained_error = ours(f"{what}: {words} ({' '.join(str(error).split()) or type(error).__name__})")
+            explained_error.__cause__ = error
+            return explained_error
+    return error
 
 
 async def connect(dsn: str, role: Role | None, settings: Settings) -> asyncpg.Connection:

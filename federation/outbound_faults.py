@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import aiohttp
 
@@ -66,9 +68,10 @@ class Transient(Exception):
 
 def refused_status(asked: Asked, status: int, retry_after: float | None) -> Transient | OriginRefused:
     """The error of an answer whose status (>= 400) says no."""
-    error = OriginRefused(
-        f"status {status}", status=status, instance=asked.instance, url=asked.url, retry_after_s=retry_after
-    )
+    said = f"status {status}"
+    with suppress(ValueError):
+        said = f"status {status} ({HTTPStatus(status).phrase})"
+    error = OriginRefused(said, status=status, instance=asked.instance, url=asked.url, retry_after_s=retry_after)
     return Transient(error, after_s=retry_after) if status in TRANSIENT_STATUSES else error
 
 

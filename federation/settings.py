@@ -6,6 +6,7 @@ Every field is documented in docs/settings.md; a test holds the two together. Na
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import ip_network
@@ -18,6 +19,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from federation.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+#: Services elsewhere that the map page may ask; catalog_api/web/policy.py knows their hosts.
+VIEWER_SERVICES = ("presets", "address", "icons", "wikidata", "speed")
+#: Addresses that can stand in a Content-Security-Policy: without what ends a source or a directive there.
+_ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?", re.ASCII)
+_ADDRESS = re.compile(_ORIGIN.pattern + r"(/[^\s;,]*)?", re.ASCII)
 
 
 class Settings(BaseSettings):
@@ -163,11 +169,29 @@ class Settings(BaseSettings):
     figures_age_s: float = Field(default=5.0, ge=0)
     stats_age_s: float = Field(default=300.0, ge=0)
     ping_interval_s: float = Field(default=10.0, ge=0)
+    # tiles
+    tile_cache_bytes: int = Field(default=1_000_000_000, ge=0)
+    tile_cache_memory_bytes: int = Field(default=64_000_000, ge=0)
+    tile_shared_age_s: int = Field(default=0, ge=0)
+    # pages
+    viewer_dir: Path = Path(".viewer")
+    map_style: str = ""
+    map_hosts: str = ""
+    geocoder: str = ""
+    viewer_services: str = ""
+    list_sequences: int = Field(default=24, ge=1, le=200)
+    list_count_max: int = Field(default=1_000, ge=0)
     catalog_contact: str = ""
     catalog_colour: str = Field(default="#0a4dad", pattern=r"^#[0-9a-fA-F]{6}$")
     catalog_title: str = "Panoramax federated catalog"
     catalog_description: str = "Every registered Panoramax instance in one STAC API. Pictures stay on their instance."
     log_level: str = "info"
+
+    @property
+    def tile_cache_control(self) -> str:
+        """The header Cache-Control of tiles."""
+        shared = f", s-maxage={self.tile_shared_age_s}" if self.tile_shared_age_s else ""
+        return f"public, max-age=0{shared}, must-revalidate"
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -182,6 +206,36 @@ class Settings(BaseSettings):
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return url.rstrip("/")
+
+    @field_validator("map_style")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not _ADDRESS.fullmatch(url):
+            raise ValueError("is not an address that starts with http:// or https://")
+        return url
+
+    @field_validator("geocoder")
+    @classmethod
+    def _geocoder(cls, name: str) -> str:
+        if name and name not in ("nominatim", "ban") and not _ADDRESS.fullmatch(name):
+            raise ValueError("is neither nominatim, nor ban, nor an address that starts with http:// or https://")
+        return name
+
+    @field_validator("map_hosts")
+    @classmethod
+    def _origins(cls, text: str) -> str:
+        for each in filter(None, (part.strip() for part in text.split(","))):
+            if not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each} is not an origin such as https://tiles.example.org")
+        return text
+
+    @field_validator("viewer_services")
+    @classmethod
+    def _services(cls, text: str) -> str:
+        for each in filter(None, (part.strip() for part in text.split(","))):
+            if each not in VIEWER_SERVICES:
+                raise ValueError(f"{each} is none of {', '.join(VIEWER_SERVICES)}")
+        return text
 
 
 #: Variables that steer tests and benchmarks, not the program.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from federation.capabilities import Capabilities
-from federation.errors import OriginChanged, OriginMalformed, OriginRefused
+from federation.errors import OriginChanged, OriginError, OriginMalformed, OriginRefused
 from federation.outbound import Answer, OriginSession
 from federation.settings import Settings
 from harvester.listing import (
@@ -43,6 +43,9 @@ _SAMPLED = 10
 #: A request line may have 4,094 bytes on a Panoramax instance, so at most about 85 ids.
 IDS_AT_ONCE = 50
 
+#: Stands for an id in the address of a request that failed.
+_SOMEWHERE = "..."
+
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _texts = msgspec.json.Decoder(list[str])
 
@@ -55,6 +58,8 @@ class InstanceClient:
     settings: Settings
     instance: str
     capabilities: Capabilities = field(default_factory=Capabilities)
+    #: the landing page, where this visit has read it already
+    front: Answer | None = None
     _probed: bool = False
 
     @property
@@ -62,9 +67,13 @@ class InstanceClient:
         """The way to list that works; only after `prepare`."""
         return Listing(self.capabilities.listing)
 
+    def keep_landing(self, answer: Answer) -> None:
+        """The landing page was read by somebody else."""
+        self.front = answer
+
     async def landing(self) -> dict[str, msgspec.Raw]:
         """The landing page; OriginMalformed when this is no STAC API with collections and items."""
-        answer = await self.session.get("")
+        self.front = answer = self.front or await self.session.get("")
         members = self._members(answer)
         reason = _why_unfit(members)
         if reason:
@@ -105,6 +114,8 @@ class InstanceClient:
                 raise
         else:
             return
+        # another version by now, perhaps since this visit began
+        self.front = None
         await self._probe()
         async for page in self._pages(window):
             yield page
@@ -149,23 +160,31 @@ class InstanceClient:
 
     async def _by_id(self, window: Window) -> AsyncIterator[ListingPage]:
         for _ in range(self.settings.listing_pages_max):
-            answer = await self.session.get(listing_url(self.listing, window, limit=self.settings.page_sequences))
-            page = self._listing_page(answer)
+            page = await self._page_after(window)
             if not page.entries and not page.unreadable:
                 return
             if page.last_id is None and len(page.unreadable) < self.settings.page_sequences:
                 yield page
                 return
             if page.last_id is None or (window.after is not None and page.last_id <= window.after):
-                raise OriginMalformed(
-                    f"the listing does not go on after {window.after}", instance=self.instance, url=answer.url
-                )
+                raise OriginMalformed("the listing does not go on", instance=self.instance, url=self.session.base_url)
             yield page
             window = replace(window, after=page.last_id)
             if window.since is not None and window.until is None and page.at is not None:
                 # rows that change while we read are left to the next visit, so the walk stays still
                 window = replace(window, until=page.at + timedelta(seconds=1))
         raise self._endless("the listing")
+
+    async def _page_after(self, window: Window) -> ListingPage:
+        """What goes wrong is recorded without the id it began at: that may be of a sequence nobody may see."""
+        try:
+            url = listing_url(self.listing, window, limit=self.settings.page_sequences)
+            return self._listing_page(await self.session.get(url))
+        except OriginError as error:
+            if window.after is not None:
+                error.url = error.url.replace(window.after, _SOMEWHERE)
+                error.args = tuple(str(each).replace(window.after, _SOMEWHERE) for each in error.args)
+            raise
 
     async def _by_time(self, window: Window) -> AsyncIterator[ListingPage]:
         """Windows that are cut in two until an answer has fewer rows than it may have: then it is whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -45,6 +46,8 @@ class Consent:
     settings: Settings
     instance: int
     session: OriginSession
+    #: called with the landing page that was read for it: others need not ask again
+    keep_landing: Callable[[Answer], None] = lambda _: None
 
     async def ask(self, progress: Progress) -> None:
         """HarvestUnwanted when it says no; the instance is paused then, and where it opted out its records are gone."""
@@ -100,9 +103,11 @@ class Consent:
     async def _check_landing(self) -> bool:
         """False when there is none now; what else is wrong with it is the visit's to find."""
         try:
-            why = opted_out(await self.session.get("", attempts=1))
+            landing = await self.session.get("", attempts=1)
         except OriginError:
             return False
+        self.keep_landing(landing)
+        why = opted_out(landing)
         if why is not None:
             raise HarvestUnwanted(why, withdraw=True, instance=self.session.instance, url=self.session.base_url)
         return True

@@ -80,8 +80,8 @@ class Visit(Work):
         async for page in self.client.changed(Window(after=self.instance.crawl_after)):
             self.clock = self.clock or page.at
             await self.take_page(page)
-            if page.last_id is not None:
-                await self._resume_after(page.last_id)
+            if page.last_id is not None and page.last_shown is not None:
+                await self._resume_after(page.last_shown)
                 if await cut_rest(self, page, self.clock):
                     return True
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from federation.cells import WORLD, Box, cell_box, lattice_box
 from federation.database import Connection, Pool, explained
 from federation.leaves import LeafSet, load_leaves
@@ -24,12 +26,13 @@ async def fold(pool: Pool, settings: Settings) -> int:
                     return total
                 done: list[int] = [
                     await connection.fetchval(query(name), settings.fold_batch_rows)
-                    for name in ("fold_counts", "fold_months", "fold_leaves")
+                    for name in ("fold_counts", "fold_months", "fold_leaves", "fold_tiles")
                 ]
             total += sum(done)
             if max(done) < settings.fold_batch_rows:
                 break
         await _refresh_stale(connection)
+        await connection.execute(query("move_grid_scale"), timedelta(days=1))
     return total
 
 
@@ -60,3 +63,5 @@ async def _refresh_one(connection: Connection, leaves: LeafSet, cell: int, insta
         around.east,
         around.north,
     )
+    # the day is shown on maps
+    await connection.execute(query("touch_tiles"), [box.west, box.south, box.east, box.north])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +83,8 @@ class Lane:
         payloads = await asyncio.to_thread(packer.pack, [picture.text for picture in pictures])
         for offset, (picture, payload) in enumerate(zip(pictures, payloads, strict=True)):
             leaf = self.leaves.leaf_of(picture.h3)
-            self._position += 1
+            # later than all of this lane, and comparable with other lanes': what was read last is true
+            self._position = max(self._position + 1, time.monotonic_ns())
             self._rows.append(
                 (
                     await self.make_leaf(picture.h3) if leaf is None else leaf,
@@ -151,6 +154,16 @@ class Lane:
         moved = rows_of(await self.connection.execute(query("keep_staged_back"), list(sequences)))
         self.staged -= moved
         self.kept_back += moved
+
+    async def hand_over(self, other: Lane) -> None:
+        """Put what was put aside here aside at another lane: it is to be merged with what was put aside there."""
+        rows = io.BytesIO()
+        await self.connection.copy_from_table("kept_back", schema_name="pg_temp", output=rows, format="binary")
+        await self.connection.execute(query("empty_kept_back"))
+        rows.seek(0)
+        await other.connection.copy_to_table("kept_back", schema_name="pg_temp", source=rows, format="binary")
+        other.kept_back += self.kept_back
+        self.kept_back = 0
 
     async def take_up(self) -> None:
         """Stage again what was put aside; its cells may be those of an older set of leaves."""

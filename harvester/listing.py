@@ -98,6 +98,14 @@ class ListingPage:
     at: datetime | None
     last_id: str | None
 
+    @property
+    def last_shown(self) -> str | None:
+        """The last id that is a sequence's everybody may see: what is written down of how far a listing was read.
+
+        A tombstone may be of one that never was public. Those after it are listed again, which changes nothing.
+        """
+        return next((entry.id for entry in reversed(self.entries) if entry.raw is not None), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:

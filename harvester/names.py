@@ -39,6 +39,8 @@ class Names:
 
     instance: int
     run: int
+    #: accounts that had another name until now
+    renamed: int = 0
     _numbers: NameNumbers = field(default_factory=NameNumbers)
 
     async def learn(self, connection: Connection, pictures: Iterable[Picture]) -> NameNumbers:
@@ -83,6 +85,7 @@ class Names:
         )
         if renamed:
             numbers = [row["n"] for row in renamed]
+            self.renamed += len(numbers)
             due = rows_of(await connection.execute(query("recheck_accounts"), self.instance, numbers))
             # which is announced by nothing: their other sequences still say the old name
             logger.info("accounts renamed", extra={"instance": self.instance, "accounts": numbers, "read_again": due})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ COUNTED = (
     "sequences_seen", "sequences_changed", "sequences_removed", "sequences_failed", "sequences_expected",
     "sequences_reconciled", "pictures_seen", "pictures_changed", "pictures_removed", "pictures_quarantined",
     "pictures_not_public", "pictures_expected", "pictures_skipped", "requests", "received_bytes",
+    "accounts_renamed", "terms_changed",
 )  # fmt: skip
 
 
@@ -40,10 +42,15 @@ class Progress:
     pictures_skipped: int = 0
     requests: int = 0
     received_bytes: int = 0
+    #: these move no date of a sequence: what they stand in is read again, see docs/harvesting.md
+    accounts_renamed: int = 0
+    terms_changed: int = 0
     last_error: str = ""
     last_error_url: str = ""
     outcome: str = "running"
     started: float = field(default_factory=time.monotonic)
+    #: who tells the run's row holds it: what is told twice would count twice
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _told: tuple[int, ...] = ()
 
     @property

@@ -74,6 +74,9 @@ class Reader(Protocol):
     def phase(self, phase: str) -> None:
         """What is being done now, for people."""
 
+    async def tell_run(self) -> None:
+        """Bring the run's row up to date."""
+
 
 def cut(after: uuid.UUID, parts: int) -> list[tuple[uuid.UUID, uuid.UUID]]:
     """The ids after this one in parts of equal width: (low, exclusive; high, inclusive), without gaps.
@@ -106,7 +109,7 @@ async def cut_rest(reader: Reader, page: ListingPage, clock: object) -> bool:
     if settings.crawl_ranges == 1 or not reader.client.listing.by_id or size < settings.page_sequences:
         return False
     try:
-        bounds = cut(uuid.UUID(page.last_id), settings.crawl_ranges)
+        bounds = cut(uuid.UUID(page.last_shown), settings.crawl_ranges)
     except (TypeError, ValueError):
         return False
     low, high = zip(*bounds, strict=True)
@@ -159,8 +162,10 @@ async def _read(reader: Reader, part: Range) -> None:
         renewing = group.create_task(_renew(reader, part))
         async for page in reader.client.changed(part.window()):
             await reader.take_page(page)
-            if page.last_id is not None:
-                await _advance(reader, part, uuid.UUID(page.last_id), done=False)
+            if page.last_shown is not None:
+                await _advance(reader, part, uuid.UUID(page.last_shown), done=False)
+        # before: when all ranges are done the run may end, and its row take no more
+        await reader.tell_run()
         await _advance(reader, part, None, done=True)
         renewing.cancel()
 

@@ -62,8 +62,7 @@ class SequenceReader:
             async with asyncio.TaskGroup() as group:
                 for lane in self.work.lanes:
                     group.create_task(self._read_queue(lane, queue))
-            for lane in self.work.lanes:
-                await self._merge_kept_back(lane)
+            await self._merge_kept_back()
             tasks, self._again = self._again, []
         withheld, self._withheld = self._withheld, []
         await self.work.remove(withheld)
@@ -247,9 +246,16 @@ class SequenceReader:
             state.later += [each for each in state.staged if each.task.number in losing]
             state.staged = [each for each in state.staged if each.task.number not in losing]
 
-    async def _merge_kept_back(self, state: LaneState) -> None:
-        if state.later:
-            async with explained("harvesting"):
+    async def _merge_kept_back(self) -> None:
+        """All of it in one transaction: sequences that lose pictures to each other may have been read by two lanes."""
+        state, *others = self.work.lanes
+        async with explained("harvesting"):
+            for other in others:
+                if other.later:
+                    await other.lane.hand_over(state.lane)
+                    state.later += other.later
+                    other.later = []
+            if state.later:
                 await state.lane.take_up()
                 state.staged, state.later = state.later, []
                 state.id_twice = True

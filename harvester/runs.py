@@ -99,25 +99,35 @@ async def silent(pool: Pool, instance: int, settings: Settings) -> bool:
 
 async def report_run(pool: Pool, run: int, progress: Progress) -> Row:
     """Add what is new to the run's row; RunFenced when it was replaced."""
-    counts = progress.counts()
-    said = (progress.phase, progress.last_error, progress.last_error_url)
-    async with explained("reporting a run"):
-        row = await pool.fetchrow(query("report_run"), run, *said, *progress.untold(counts))
+    row = await _tell(pool, "report_run", run, progress, (progress.phase,))
     if row is None:
         raise RunFenced(f"run {run} was replaced by a newer one")
-    progress.told(counts)
     return row
 
 
 async def report_help(pool: Pool, run: int, progress: Progress) -> None:
     """The same by a helper; RunFenced when nobody leads this run any more."""
-    counts = progress.counts()
-    said = (progress.last_error, progress.last_error_url)
-    async with explained("reporting a run"):
-        row = await pool.fetchrow(query("report_help"), run, *said, *progress.untold(counts))
-    if row is None:
+    if await _tell(pool, "report_help", run, progress, ()) is None:
         raise RunFenced(f"run {run} ended or was replaced by a newer one")
-    progress.told(counts)
+
+
+async def _tell(pool: Pool, name: str, run: int, progress: Progress, phase: tuple[str, ...]) -> Row | None:
+    """One after the other, and to the end once it is begun: a statement whose end nobody saw would be told again."""
+
+    async def tell() -> Row | None:
+        async with progress.telling:
+            counts = progress.counts()
+            said = (*phase, progress.last_error, progress.last_error_url)
+            async with explained("reporting a run"):
+                row = await pool.fetchrow(query(name), run, *said, *progress.untold(counts))
+            if row is not None:
+                progress.told(counts)
+            return row
+
+    telling = asyncio.ensure_future(tell())
+    # where the visit is cancelled nobody waits for this any more, and that it failed is no news
+    telling.add_done_callback(lambda task: task.cancelled() or task.exception())
+    return await asyncio.shield(telling)
 
 
 async def keep_reporting(pool: Pool, run: int, progress: Progress, *, helps: bool = False) -> None:

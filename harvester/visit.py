@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from federation.capabilities import Capabilities
-from federation.database import Connection, Pool, Row, explained
+from federation.database import Connection, Pool, Row, explained, in_our_words
 from federation.errors import DatabaseError, DatabaseFull, OriginError, PanofedError, RunFenced
 from federation.outbound import OriginSession
 from federation.queries import query
@@ -164,7 +165,7 @@ class Harvester:
 
     async def _harvest(self, row: Row, run: int, progress: Progress, on_progress: OnProgress) -> None:
         async with self._equipped(row, run, progress, on_progress) as visit:
-            await self._refresh_configuration(row, run, visit.client)
+            await self._refresh_configuration(row, run, visit.client, progress)
             known = visit.client.capabilities
             await visit.harvest()
             if visit.client.capabilities != known:
@@ -185,19 +186,28 @@ class Harvester:
             session = await stack.enter_async_context(
                 OriginSession(settings, row["url"], instance=row["name"], turnstile=turnstile)
             )
-            consent = Consent(dsn=self.dsn, pool=self.pool, settings=settings, instance=row["n"], session=session)
+            client = InstanceClient(
+                session, settings, row["name"], Capabilities.read(orjson.loads(row["capabilities"]))
+            )
+            consent = Consent(
+                dsn=self.dsn,
+                pool=self.pool,
+                settings=settings,
+                instance=row["n"],
+                session=session,
+                keep_landing=client.keep_landing,
+            )
             await consent.ask(progress)
             lanes = []
             for _ in range(min(row["concurrency"] or settings.instance_concurrency, settings.visit_lanes)):
                 lane = await Lane.open(self.dsn, settings)
                 stack.push_async_callback(lane.close)
                 lanes.append(LaneState(lane))
-            capabilities = Capabilities.read(orjson.loads(row["capabilities"]))
             try:
                 yield Visit(
                     instance=_instance(row),
                     run=run,
-                    client=InstanceClient(session, settings, row["name"], capabilities),
+                    client=client,
                     pool=self.pool,
                     settings=settings,
                     lanes=lanes,
@@ -206,6 +216,7 @@ class Harvester:
                     progress=progress,
                     on_progress=on_progress,
                     worker=worker_name(),
+                    tell=partial(report_run, self.pool, run, progress),
                     ask_help=self._ask_help,
                     thorough=self.thorough,
                 )
@@ -225,6 +236,7 @@ class Harvester:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(keep_reporting(self.pool, run, progress, helps=True))
                 async with self._equipped(row, run, progress, on_progress) as visit:
+                    visit.tell = partial(report_help, self.pool, run, progress)
                     await read_ranges(visit)
                 watch.cancel()
             progress.outcome = "done"
@@ -239,7 +251,7 @@ class Harvester:
                 await asyncio.shield(report_help(self.pool, run, progress))
         return progress
 
-    async def _refresh_configuration(self, row: Row, run: int, client: InstanceClient) -> None:
+    async def _refresh_configuration(self, row: Row, run: int, client: InstanceClient, progress: Progress) -> None:
         """Landing page and configuration once a day; when it fails later on, the former copy is kept."""
         if row["configuration_at"] is not None and datetime.now(UTC) - row["configuration_at"] < _CONFIGURATION_AGE:
             return
@@ -252,7 +264,9 @@ class Harvester:
             return
         version = bytes(landing.get("geovisio_version", b"")).decode().strip('"')
         document = (configuration or b"{}").decode().replace("\\u0000", "")
-        await self.pool.execute(query("keep_configuration"), row["n"], document, version[:64], run)
+        if await self.pool.fetchval(query("keep_configuration"), row["n"], document, version[:64], run):
+            progress.terms_changed = 1
+            logger.info("another licence or name: everything is read again", extra={"instance": row["name"]})
 
     async def _close_when_possible(self, row: Row, run: int, progress: Progress, error: Exception | None) -> None:
         """Write down how the visit ended. When the database stays away, the next visit calls this run interrupted."""
@@ -273,6 +287,10 @@ class Harvester:
         progress.take_totals(await report_run(self.pool, run, progress))
         if progress.outcome == "done" and (progress.sequences_failed or progress.pictures_quarantined):
             progress.outcome = "partial"
+        async with explained("closing the run"):
+            if progress.outcome == "done" and await self.pool.fetchval(query("has_retries"), row["n"]):
+                # of an earlier visit, and its time has not come
+                progress.outcome = "partial"
         async with explained("closing the run"), self.pool.acquire() as connection, connection.transaction():
             if progress.outcome in ("done", "partial"):
                 await self._succeeded(connection, row, run, progress)
@@ -315,7 +333,7 @@ def _first(group: BaseExceptionGroup[Exception]) -> Exception:
         if isinstance(each, BaseExceptionGroup):
             pending.extend(each.exceptions)
         elif isinstance(each, Exception):
-            leaves.append(each)
+            leaves.append(in_our_words("harvesting", each))
     for kind in (RunFenced, DatabaseFull, DatabaseError):
         for leaf in leaves:
             if isinstance(leaf, kind) and not isinstance(leaf, RangeLost):

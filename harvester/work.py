@@ -44,6 +44,8 @@ class Work:
     worker: str = ""
     #: the range of a first crawl that is being read
     hold: Range | None = None
+    #: writes the counters into the run's row
+    tell: Callable[[], Awaitable[object]] | None = None
     #: called with the instance's number: other workers are welcome to read ranges
     ask_help: Callable[[int], Awaitable[None]] | None = None
 
@@ -60,7 +62,14 @@ class Work:
         """The counters moved."""
         self.progress.requests = self.client.session.requests
         self.progress.received_bytes = self.client.session.received_bytes
+        self.progress.accounts_renamed = self.names.renamed
         self.on_progress(self.progress)
+
+    async def tell_run(self) -> None:
+        """Bring the run's row up to date now, not within the next second."""
+        self.report()
+        if self.tell is not None:
+            await self.tell()
 
     async def numbers(self, origin_ids: Seq[str]) -> dict[str, int]:
         """Row numbers of sequences by the origin's id, made where they are new. RunFenced when we were replaced."""

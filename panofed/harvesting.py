@@ -26,7 +26,7 @@ from harvester.runs import worker_name
 from harvester.schedule import Service, sync_file
 from harvester.split import split_leaves
 from harvester.visit import Harvester
-from panofed.messages import OUTCOME_COLOURS, nothing_enabled
+from panofed.messages import OUTCOME_COLOURS, nothing_enabled, read_again, with_address
 from panofed.ready import database_folder
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,11 @@ def _told_visit(visit: Visited) -> str:
     )  # fmt: skip
     cost = f"{visit.requests:,} requests, {visit.received_bytes / 1e6:,.1f} MB"
     told = f"{escape(visit.instance)}: {outcome} in {visit.elapsed_s:,.1f} s. {sequences}. {pictures}. {cost}."
-    return f"{told}\n  [yellow]{escape(visit.last_error)}[/]" if visit.last_error else told
+    if noted := read_again(visit.accounts_renamed, visit.terms_changed):
+        told += f"\n  {noted}"
+    if visit.last_error:
+        told += f"\n  [yellow]{escape(with_address(visit.last_error, visit.last_error_url))}[/]"
+    return told
 
 
 def _counted(what: str, parts: dict[str, int]) -> str:

@@ -23,7 +23,7 @@ from federation.queries import query
 from federation.settings import Settings, load_settings
 from panofed.cluster import Cluster, cluster_config
 from panofed.instances_edit import append_entry, edit_file, remove_entry, set_enabled
-from panofed.instances_table import capability_lines, instances_table
+from panofed.instances_table import capability_lines, instances_table, trouble_lines
 from panofed.ready import ready_database, working_url
 
 #: On disk with everything included; what docs/benchmarks.md measures at a million pictures.
@@ -79,7 +79,7 @@ def list_command() -> None:
         registry = _registry()
         rows, note = asyncio.run(_rows_if_any(registry.settings))
         console.print(instances_table(registry.entries, rows))
-        for line in capability_lines(rows):
+        for line in (*capability_lines(rows), *trouble_lines(rows)):
             console.print(line, soft_wrap=True)
         if note:
             console.print(f"[dim]Only what {escape(str(registry.settings.instances_file))} says: {escape(note)}[/dim]")

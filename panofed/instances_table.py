@@ -48,6 +48,26 @@ def capability_lines(rows: Sequence[Row]) -> list[str]:
     return [f"[dim]{name}: {escape(words)}[/]" for name, words in told if words]
 
 
+def trouble_lines(rows: Sequence[Row]) -> list[str]:
+    """What is wrong with those that are visited: visits that fail, sequences that wait for another try."""
+    return [f"[yellow]{row['name']}: {escape(said)}[/]" for row in rows for said in _troubles(row)]
+
+
+def _troubles(row: Row) -> list[str]:
+    if row["state"] != "enabled":
+        return []
+    said = []
+    if failures := row["failures"]:
+        count = "the last visit" if failures == 1 else f"the last {failures:,} visits"
+        pause = row["next_visit_at"] - row["at"]
+        when = f"the next one in {duration(pause)}" if pause > timedelta() else "the next one is due"
+        said.append(f"{count} failed, {when}: {row['last_error']}")
+    if waiting := row["retries"]:
+        which = "1 sequence waits" if waiting == 1 else f"{waiting:,} sequences wait"
+        said.append(f"{which} for another try: panofed runs {row['name']}")
+    return said
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     success = row["last_success_at"]
     return (

@@ -28,6 +28,32 @@ def told() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def read_again(accounts_renamed: int, terms_changed: int) -> str:
+    """What moved no date at the instance and stands in its records all the same.
+
+    >>> read_again(1, 0), read_again(0, 0)
+    ('1 account has another name: its sequences are read again', '')
+    >>> read_again(2, 1).split("; ")[1]
+    '2 accounts have another name: their sequences are read again'
+    """
+    said = []
+    if terms_changed:
+        said.append("another licence or name of the instance: everything is read again")
+    if accounts_renamed:
+        whose = "account has another name: its" if accounts_renamed == 1 else "accounts have another name: their"
+        said.append(f"{accounts_renamed:,} {whose} sequences are read again")
+    return "; ".join(said)
+
+
+def with_address(error: str, url: str) -> str:
+    """An error and where it was met; most name their address themselves.
+
+    >>> with_address("status 503", "https://a.example/api"), with_address("no answer from a.example", "a.example")
+    ('status 503 (https://a.example/api)', 'no answer from a.example')
+    """
+    return f"{error} ({url})" if url and url not in error else error
+
+
 def nothing_enabled(settings: Settings) -> str:
     """What to do when no instance is enabled."""
     return (

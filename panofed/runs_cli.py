@@ -15,7 +15,7 @@ from rich.table import Table
 from federation.database import Role, Row, explained, open_pool
 from federation.queries import query
 from federation.settings import Settings, load_settings
-from panofed.messages import OUTCOME_COLOURS, told
+from panofed.messages import OUTCOME_COLOURS, read_again, told, with_address
 from panofed.ready import ready_database
 
 console = Console(highlight=False)
@@ -52,6 +52,7 @@ def runs(
         )
     else:
         console.print(_table(rows))
+        _tell_notes(rows)
         _tell_errors(rows)
     if waiting is not None:
         _tell_waiting(instance, waiting)
@@ -107,12 +108,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def _tell_notes(rows: list[Row]) -> None:
+    for row in rows:
+        if noted := read_again(row["accounts_renamed"], row["terms_changed"]):
+            console.print(f"[dim]run {row['n']}: {noted}[/]", soft_wrap=True)
+
+
 def _tell_errors(rows: list[Row]) -> None:
     for row in rows:
         if row["last_error"]:
-            # most errors name their address themselves
-            where = row["last_error_url"] if row["last_error_url"] not in row["last_error"] else ""
-            said = f"run {row['n']}: {escape(row['last_error'])}{escape(f' ({where})') if where else ''}"
+            said = f"run {row['n']}: {escape(with_address(row['last_error'], row['last_error_url']))}"
             console.print(f"[yellow]{said}[/]", soft_wrap=True)
 
 
@@ -123,9 +128,9 @@ def _tell_waiting(instance: str, waiting: _Waiting) -> None:
     for row in waiting.retries:
         due = (row["next_at"] - now).total_seconds()
         when = f"in {duration(due)}" if due > 0 else "with the next visit"
-        console.print(
-            f"  {row['sequence']}: tried {row['attempts']} times, again {when}: {escape(row['error'])}", soft_wrap=True
-        )
+        tried = "once" if row["attempts"] == 1 else f"{row['attempts']:,} times"
+        said = escape(with_address(row["error"], row["url"]))
+        console.print(f"  {row['sequence']}: tried {tried}, again {when}: {said}", soft_wrap=True)
     if count := waiting.followups["sequences"]:
         noun = "sequence" if count == 1 else "sequences"
         console.print(f"\nStill being processed there, and read again: {count:,} {noun}")

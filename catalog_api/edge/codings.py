@@ -24,7 +24,7 @@ _zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
 
 # bounded: clients write these
 @lru_cache(maxsize=256)
-def preferred(accepted: bytes) -> bytes | None:
+def preferred(accepted: bytes, among: tuple[bytes, ...] = CODINGS) -> bytes | None:
     """The coding to use: what the client weighs most; between equals zstd, then br, then gzip.
 
     >>> preferred(b"gzip, deflate, br, zstd"), preferred(b"gzip;q=1.0, zstd;q=0"), preferred(b"identity")
@@ -38,7 +38,7 @@ def preferred(accepted: bytes) -> bytes | None:
         weights[name.strip()] = _weight(parameter)
     # who says "anything" means what everybody can read: programs write it that read nothing but gzip
     weights.setdefault(b"gzip", weights.get(b"*", 0.0))
-    best = max(CODINGS, key=lambda coding: weights.get(coding, 0.0))
+    best = max(among, key=lambda coding: weights.get(coding, 0.0))
     return best if weights.get(best, 0.0) > 0 else None
 
 

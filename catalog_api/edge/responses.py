@@ -23,6 +23,8 @@ _RETRY_AFTER_S = b"5"
 #: Answers may be kept, but are asked for again each time: a hidden picture goes with the harvest that learnt of it.
 _REVALIDATE = b"public, max-age=0, must-revalidate"
 _NO_STORE = b"no-store"
+#: Letters of a wrong value that its error repeats.
+_SHOWN_MAX = 200
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -44,8 +46,22 @@ class BadRequest(PanofedError):
 
     def __init__(self, parameter: str, value: object, problem: str) -> None:
         super().__init__(f"{parameter}: {problem}")
-        shown = value if isinstance(value, int | float | bool | None) else str(value)[:200]
-        self.details: dict[str, Any] = {"parameter": parameter, "value": shown, "problem": problem}
+        kept = value if isinstance(value, int | float | bool | None) else self.shown(value)
+        self.details: dict[str, Any] = {"parameter": parameter, "value": kept, "problem": problem}
+
+    @staticmethod
+    def shown(value: object) -> str:
+        """The beginning of a value as its client wrote it.
+
+        >>> BadRequest.shown("a" * 300) == "a" * 200, BadRequest.shown({"op": None})
+        (True, '{"op":null}')
+        """
+        if isinstance(value, str):
+            return value[:_SHOWN_MAX]
+        try:
+            return orjson.dumps(value, default=str)[:_SHOWN_MAX].decode(errors="ignore")
+        except TypeError:  # too deep to be written
+            return f"a {type(value).__name__}"
 
 
 class NotFound(PanofedError):
@@ -64,8 +80,8 @@ class BodyTooLarge(PanofedError):
 class Answer:
     """What an endpoint returns. `chunks`, where given, is sent instead of `body` as it comes.
 
-    `validator` is the ETag of such a stream, whose bytes are not known beforehand; other answers get theirs from the
-    body.
+    `validator` is the ETag of such a stream, whose bytes are not known beforehand, or of what has a version of its own;
+    other answers get theirs from the body.
     """
 
     body: bytes = b""
@@ -77,6 +93,8 @@ class Answer:
     validator: bytes = b""
     #: never compressed on its way: events must not wait for more, ranges are of the file as it is
     plain: bool = False
+    #: which coding the body is in already
+    coding: bytes = b""
 
 
 def json_answer(value: object, *, status: int = 200, media_type: bytes = JSON, cache: bytes = _REVALIDATE) -> Answer:
@@ -118,11 +136,15 @@ def head_of(answer: Answer, request_headers: Headers) -> tuple[int, list[tuple[b
     streamed = answer.chunks is not None
     if answer.status == 200 and (answer.body or streamed):
         headers.append((b"vary", b"Accept-Encoding"))
-        etag = answer.validator if streamed else b'W/"%x"' % xxhash.xxh3_64_intdigest(answer.body)
+        etag = answer.validator
+        if not etag and not streamed:
+            etag = b'W/"%x"' % xxhash.xxh3_64_intdigest(answer.body)
         if etag:
             headers.append((b"etag", etag))
         if etag and known is not None and _knows(known, etag):
             return 304, headers, None
+    if answer.coding:
+        headers.append((b"content-encoding", answer.coding))
     worthwhile = not answer.plain and (streamed or len(answer.body) >= COMPRESS_FROM_BYTES)
     coding = preferred(accepted) if accepted and worthwhile else None
     if coding is not None:
@@ -138,6 +160,12 @@ def _wishes(headers: Headers) -> tuple[bytes, bytes | None]:
         elif name == b"if-none-match":
             known = value
     return accepted, known
+
+
+def is_known(request_headers: Headers, etag: bytes) -> bool:
+    """Whether the client has what this ETag stands for."""
+    _, known = _wishes(request_headers)
+    return known is not None and _knows(known, etag)
 
 
 def _knows(known: bytes, etag: bytes) -> bool:

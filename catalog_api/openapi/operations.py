@@ -49,6 +49,14 @@ def _redirect(summary: str, tag: str, *takes: Parameter) -> Operation:
     return Operation(summary=summary, tag=tag, takes=takes, answers=((302, gone),), errors=(404,))
 
 
+def _tile(summary: str, tag: str, *takes: Parameter) -> Operation:
+    nothing = Response(description="There is nothing in this tile")
+    return Operation(
+        summary=summary, tag=tag, takes=(*takes, p.Z, p.X, p.Y), errors=(404,),
+        answers=(_answer("A vector tile", "application/vnd.mapbox-vector-tile", ""), (204, nothing)),
+    )  # fmt: skip
+
+
 _SEARCHED = (
     p.LIMIT_OF_SEARCH, p.BBOX, p.INTERSECTS, p.DATETIME, p.IDS, p.COLLECTIONS, p.PLACE_POSITION, p.PLACE_DISTANCE,
     p.PLACE_TOLERANCE, p.FILTER, p.FILTER_LANG, p.FILTER_CRS, p.SORTBY, p.WORDS, p.FIELDS, p.COUNT, p.FORMAT_OF_SEARCH,
@@ -66,6 +74,7 @@ _PICTURES = Response(
     ),
 )
 _COLLECTIONS = Response(description="Sequences", content=((JSON, "Collections"), ("application/rss+xml", "")))
+_OF_USER = Response(description="Sequences of one contributor", content=((JSON, "Collection"), ("text/csv", "")))
 _CHANGES = Response(description="Changes", content=((JSON, "Changes"), ("text/event-stream", "")))
 _LOGO = Response(
     description="A plain picture: the instance has no logo that can be shown", content=(("image/png", ""),)
@@ -99,7 +108,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/api/collections/{sequence}/items": {
         "GET": _get(
             "Its pictures by rank", "pictures", "ItemCollection", p.SEQUENCE, p.LIMIT_OF_ITEMS, p.BBOX, p.DATETIME,
-            p.START_AFTER_RANK, p.WITH_PICTURE, p.FIELDS, p.TOKEN, media_type=GEOJSON,
+            p.START_AFTER_RANK, p.WITH_PICTURE, p.FILTER, p.FILTER_LANG, p.FIELDS, p.TOKEN, media_type=GEOJSON,
         )
     },
     "/api/collections/{sequence}/items/{picture}": {
@@ -131,13 +140,23 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             "What its pictures can be filtered by", "filters", "Queryables", p.SEQUENCE, media_type=SCHEMA_JSON
         )
     },
+    "/api/map/{z}/{x}/{y}.mvt": {"GET": _tile("Grid, sequences and pictures", "maps")},
+    "/api/map/2/{z}/{x}/{y}.mvt": {"GET": _tile("Hexagons at every zoom", "maps")},
+    "/api/map/style.json": {"GET": _get("MapLibre style of the map", "maps", "Style")},
+    "/api/map/tiles.json": {"GET": _get("TileJSON of the map", "maps", "TileJson")},
+    "/api/map/2/tiles.json": {"GET": _get("TileJSON of the map with hexagons", "maps", "TileJson")},
+    "/api/users/{user}/map/{z}/{x}/{y}.mvt": {"GET": _tile("Map of one contributor", "users", p.USER)},
+    "/api/users/{user}/map/style.json": {"GET": _get("MapLibre style of that map", "users", "Style", p.USER)},
     "/api/users": {"GET": _get("Contributors", "users", "Users", p.LIMIT_OF_USERS, p.TOKEN, p.PAGE)},
     "/api/users/search": {
         "GET": _get("Contributors by name", "users", "FoundUsers", p.QUERY_OF_USERS, p.LIMIT_OF_FOUND_USERS)
     },
     "/api/users/{user}": {"GET": _get("One contributor", "users", "User", p.USER)},
     "/api/users/{user}/collection": {
-        "GET": _get("Sequences of one contributor", "users", "Collection", p.USER, *_LISTED)
+        "GET": Operation(
+            summary="Sequences of one contributor", tag="users", takes=(p.USER, *_LISTED, p.FORMAT_OF_USER),
+            answers=((200, _OF_USER),), errors=(400, 404),
+        )
     },
     "/api/users/{user}/catalog": {"GET": _get("The same as a catalog", "users", "Catalog", p.USER, *_LISTED)},
     "/api/instances": {"GET": _get("Who is in the federation", "instances", "Instances")},

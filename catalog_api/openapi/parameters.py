@@ -62,6 +62,9 @@ def _path(name: str, description: str, schema: Schema = _UUID, example: Any = No
 
 SEQUENCE = _path("sequence", "Id of a collection")
 PICTURE = _path("picture", "Id of an item")
+Z = _path("z", "Zoom, 0 to 15", schema={"type": "integer", "minimum": 0, "maximum": 15}, example=6)
+X = _path("x", "Column of the tile from the west", schema={"type": "integer", "minimum": 0}, example=32)
+Y = _path("y", "Row of the tile from the north", schema={"type": "integer", "minimum": 0}, example=22)
 USER = _path("user", "Id of a contributor's account")
 NAME = _path("name", "Name of an instance, or its stable id", _TEXT)
 SIZE = _path("size", "Which file", {"type": "string", "enum": ["hd", "sd", "thumb"]})
@@ -137,6 +140,11 @@ SHOW_DELETED = Parameter(
 )
 FORMAT_OF_COLLECTIONS = Parameter(
     name="format", description="STAC, or a feed for feed readers", schema={"enum": ["json", "rss"], "default": "json"}
+)
+FORMAT_OF_USER = Parameter(
+    name="format",
+    description="STAC, page by page, or all of it as a table",
+    schema={"enum": ["json", "csv"], "default": "json"},
 )
 FORMAT_OF_SEARCH = Parameter(
     name="format",

@@ -34,8 +34,7 @@ Tree = Any
 
 def read_filter(parameter: str, asked: object, lang: object) -> Tree:
     """The tree of a filter given as text or as JSON; BadRequest says what is wrong with it."""
-    if lang not in (None, "", *_LANGUAGES):
-        raise BadRequest("filter-lang", lang, f"is not one of {', '.join(_LANGUAGES)}")
+    check_language(lang)
     tree = asked
     if isinstance(asked, str):
         tree = _read_json(parameter, asked) if lang == JSON else _read_text(parameter, asked)
@@ -45,6 +44,12 @@ def read_filter(parameter: str, asked: object, lang: object) -> Tree:
         raise BadRequest(parameter, asked, "is neither a CQL2 text nor a CQL2 object")
     check_tree(parameter, tree)
     return tree
+
+
+def check_language(lang: object) -> None:
+    """Refuse a language that is not read here, also where there is no filter in it."""
+    if lang not in (None, "", *_LANGUAGES):
+        raise BadRequest("filter-lang", lang, f"is not one of {', '.join(_LANGUAGES)}")
 
 
 def _read_json(parameter: str, asked: str) -> Tree:
@@ -128,13 +133,13 @@ def check_tree(parameter: str, tree: Tree) -> None:
     while level:
         # operators and lists alternate
         if depth > 2 * DEPTH_MAX:
-            raise BadRequest(parameter, "", f"is nested more than {DEPTH_MAX} deep")
+            raise BadRequest(parameter, tree, f"is nested more than {DEPTH_MAX} deep")
         terms += sum("op" in node or "property" in node for node in level if isinstance(node, dict))
         values += len(level)
         if terms > TERMS_MAX:
-            raise BadRequest(parameter, "", f"has more than {TERMS_MAX} terms")
+            raise BadRequest(parameter, tree, f"has more than {TERMS_MAX} terms")
         if values > JSON_BYTES_MAX // 8:
-            raise BadRequest(parameter, "", "has too many values")
+            raise BadRequest(parameter, tree, "has too many values")
         level = [below for node in level for below in _below(node)]
         depth += 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalog_api.edge.responses import BadRequest
-from catalog_api.query.params import Raw, coordinate
+from catalog_api.query.params import Raw, coordinate, parts_of
 from catalog_api.query.places import Place, cap_box
 from catalog_api.query.predicates import Predicate
 from federation.queries import query
@@ -54,16 +54,17 @@ def read_looking(raw: Raw) -> Looking | None:
     Looking(longitude=2.35, latitude=48.85, near_m=5.0, far_m=20.0, tolerance_deg=30.0)
     """
     value = raw.get("place_position")
+    # looked at first: a wrong one is an error also where nothing makes use of it
+    near_m, far_m = _distances(raw.get("place_distance"))
+    tolerance = _tolerance(raw.get("place_fov_tolerance"))
     if value in (None, "", []):
         return None
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = parts_of(value)
     if not isinstance(parts, list) or len(parts) != 2:
         raise BadRequest("place_position", value, "is not longitude,latitude")
     longitude, latitude = (coordinate("place_position", value, part) for part in parts)
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
         raise BadRequest("place_position", value, "is outside -180..180, -90..90")
-    near_m, far_m = _distances(raw.get("place_distance"))
-    tolerance = _tolerance(raw.get("place_fov_tolerance"))
     return Looking(longitude=longitude, latitude=latitude, near_m=near_m, far_m=far_m, tolerance_deg=tolerance)
 
 

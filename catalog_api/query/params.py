@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,15 +15,15 @@ import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from catalog_api.edge.bodies import check_depth
 from catalog_api.edge.responses import BadRequest
+from catalog_api.query.geojson import checked_geojson
 from federation.cells import Box
 
 #: Raw values by parameter: text from a query string, JSON values from a body.
 Raw = Mapping[str, Any]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-#: PostGIS reads no more than 200 collections within each other, and nobody means more than a few.
-_NESTING_MAX = 8
 #: a + that was not escaped in a query string arrives as a space
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,20})?([Zz]|[+ -]\d\d:\d\d)")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -38,6 +38,39 @@ class Interval:
 
 
 ALWAYS = Interval(None, None)
+
+
+#: Lists that a query string may give in several parameters of one name, as instances take them.
+_LISTS = frozenset({"bbox", "collections", "fields", "ids", "sortby"})
+
+
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters of a query string by name; a list that comes in several of one name is put together.
+
+    >>> joined([("ids", "a"), ("limit", "3"), ("ids", "b"), ("limit", "4")])
+    {'ids': 'a,b', 'limit': '4'}
+    """
+    asked: dict[str, str] = {}
+    for name, value in pairs:
+        asked[name] = f"{asked[name]},{value}" if name in _LISTS and name in asked else value
+    return asked
+
+
+def parts_of(value: object) -> object:
+    """The parts of a list given as text: between commas, or in brackets as instances take it; else the value itself.
+
+    >>> parts_of("1, 2"), parts_of('["a", "b"]'), parts_of("[a,'b']"), parts_of(7)
+    (['1', '2'], ['a', 'b'], ['a', 'b'], 7)
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            text = text[1:-1]
+    return [part.strip().strip("'\"") for part in text.split(",")]
 
 
 def read_limit(value: object, default: int, most: int) -> int:
@@ -67,6 +100,7 @@ def read_box(value: object, parameter: str = "bbox") -> Box | None:
     """
     if value is None or value == "":
         return None
+    # in brackets it is an error to STAC API (Item Search), and stac-api-validator asks for that
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list) or len(parts) not in (4, 6):
         raise BadRequest(parameter, value, "is not four or six numbers")
@@ -104,7 +138,7 @@ def read_ids(parameter: str, value: object, most: int) -> tuple[str, ...] | None
     """
     if value is None or value == "":
         return None
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    parts = parts_of(value)
     if not isinstance(parts, list):
         raise BadRequest(parameter, value, "is not a list of ids")
     found = tuple(dict.fromkeys(_uuid(parameter, part) for part in parts if part != ""))
@@ -198,34 +232,18 @@ def read_geometry(value: object, vertices_max: int) -> BaseGeometry | None:
 
 def geometry_of(parameter: str, value: object, vertices_max: int) -> BaseGeometry:
     """A GeoJSON object as a geometry that PostGIS can compare with."""
-    if not isinstance(value, dict):
-        raise BadRequest(parameter, value, "is not a GeoJSON geometry")
-    if _nesting(value) > _NESTING_MAX:
-        raise BadRequest(parameter, value, f"has collections nested more than {_NESTING_MAX} deep")
+    members = checked_geojson(parameter, value, vertices_max)
     try:
-        geometry = shape(value)
+        geometry = shape(members)
     except Exception as error:  # shapely raises whatever its parts raise
         raise BadRequest(parameter, value, f"is not a GeoJSON geometry: {str(error)[:200]}") from error
-    _check_geometry(parameter, geometry, value, vertices_max)
+    _check_geometry(parameter, geometry, value)
     return geometry
 
 
-def _nesting(value: object) -> int:
-    """How deep geometry collections hold each other."""
-    level, depth = [value], 0
-    while level and depth <= _NESTING_MAX:
-        lists = [each.get("geometries") for each in level if isinstance(each, dict)]
-        level = [inner for each in lists if isinstance(each, list) for inner in each]
-        depth += 1
-    return depth
-
-
-def _check_geometry(parameter: str, geometry: BaseGeometry, value: object, vertices_max: int) -> None:
+def _check_geometry(parameter: str, geometry: BaseGeometry, value: object) -> None:
     if geometry.is_empty:
         raise BadRequest(parameter, value, "is empty")
-    vertices = int(shapely.get_num_coordinates(geometry))
-    if vertices > vertices_max:
-        raise BadRequest(parameter, value, f"has {vertices} vertices, more than {vertices_max}")
     bounds = geometry.bounds
     if not all(math.isfinite(number) for number in bounds):
         raise BadRequest(parameter, value, "has coordinates that are no numbers")
@@ -242,6 +260,19 @@ def read_token(value: object) -> str | None:
     if not isinstance(value, str):
         raise BadRequest("token", value, "is not a token of this catalog")
     return value
+
+
+def read_count(value: object) -> bool:
+    """Whether all matches are to be counted.
+
+    >>> read_count("exact"), read_count(None)
+    (True, False)
+    """
+    if value in (None, ""):
+        return False
+    if value != "exact":
+        raise BadRequest("count", value, "is not exact")
+    return True
 
 
 def read_rank(value: object) -> int | None:
@@ -262,6 +293,7 @@ def merged(query: Mapping[str, str], body: bytes) -> dict[str, Any]:
         raise BadRequest("body", body[:60].decode(errors="replace"), f"is not JSON: {error}") from error
     if not isinstance(members, dict):
         raise BadRequest("body", body[:60].decode(errors="replace"), "is not a JSON object")
+    check_depth(members, body)
     if isinstance(members.get("bbox"), str):
         # the form of a query string; STAC API's item search knows it in a body as an array only
         raise BadRequest("bbox", members["bbox"], "is not an array of numbers")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shapely.geometry.base import BaseGeometry
 
 from catalog_api.edge.responses import BadRequest
-from catalog_api.query.cql2 import read_filter
+from catalog_api.query.cql2 import check_language, read_filter
 from catalog_api.query.filters import compile_tree
 from catalog_api.query.freetext import free_text, read_terms
 from catalog_api.query.looking import Looking, read_looking
@@ -17,6 +17,7 @@ from catalog_api.query.params import (
     Interval,
     Raw,
     read_box,
+    read_count,
     read_geometry,
     read_ids,
     read_interval,
@@ -78,7 +79,7 @@ def search_params(raw: Raw, settings: Settings) -> SearchParams:
         predicate=predicate,
         narrow=narrow,
         order=_order(raw.get("sortby"), has_place=box is not None or geometry is not None or looking is not None),
-        count=_count(raw.get("count")),
+        count=read_count(raw.get("count")),
         token=read_token(raw.get("token")),
     )
 
@@ -88,6 +89,7 @@ def _conditions(raw: Raw) -> tuple[Predicate | None, Predicate | None]:
     words = None if terms is None else free_text(terms, PICTURES)
     asked = raw.get("filter")
     if asked in (None, "", {}):
+        check_language(raw.get("filter-lang"))
         return words, None
     if raw.get("filter-crs") not in (None, "", _CRS84):
         raise BadRequest("filter-crs", raw["filter-crs"], f"only {_CRS84} is offered")
@@ -100,11 +102,3 @@ def _order(value: object, *, has_place: bool) -> tuple[SortKey, ...] | None:
     if order is not None and not has_place and any(key.name == DISTANCE for key in order):
         raise BadRequest("sortby", value, "distance needs a place: bbox, intersects or place_position")
     return order
-
-
-def _count(value: object) -> bool:
-    if value in (None, ""):
-        return False
-    if value != "exact":
-        raise BadRequest("count", value, "is not exact")
-    return True

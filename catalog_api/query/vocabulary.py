@@ -27,6 +27,8 @@ _TYPES: Mapping[str, dict[str, str]] = MappingProxyType(
         "geometry": {"$ref": "https://geojson.org/schema/Geometry.json"},
     }
 )
+#: The relation of links that lead to a list of these.
+QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 #: Tags are queryables without an end: `semantics.<key>`.
 TAG_PREFIX = "semantics."
 

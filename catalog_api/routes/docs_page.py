@@ -56,11 +56,11 @@ def write_page(document: dict[str, Any]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: API</title><style>{_STYLE}</style><h1>{title}: API</h1>"
+        f"<title>{title}: API</title><style>{_STYLE}</style><main><h1>{title}: API</h1>"
         f"<p>{escape(document['info']['description'])}</p>"
         '<p>The same for programs: <a href="/api/docs/specs.json">OpenAPI 3.1</a>. '
         'The way in: <a href="/api">/api</a>.</p>'
-        f"{sections}</html>"
+        f"{sections}</main></html>"
     )
 
 

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from catalog_api.answers.fields import read_fields
 from catalog_api.answers.pages import Link, answer_form, answer_page
 from catalog_api.answers.rows import form_of, read_format
+from catalog_api.edge.bodies import read_body
 from catalog_api.edge.forwarded import host_of
-from catalog_api.edge.responses import Answer, BodyTooLarge
+from catalog_api.edge.responses import Answer
 from catalog_api.index.index import Index
-from catalog_api.query.params import merged
+from catalog_api.query.params import joined, merged
 from catalog_api.query.search_params import search_params
 from catalog_api.search.counting import count_matches
 from catalog_api.search.search import Page, search
@@ -26,7 +27,7 @@ _GEOJSON_TYPE = "application/geo+json"
 
 async def get_search(request: Request) -> Answer:
     """GET /api/search."""
-    asked = dict(request.query_params)
+    asked = joined(request.query_params.multi_items())
 
     def next_link(href: str, token: str) -> Link:
         query = urlencode(asked | {"token": token})
@@ -74,14 +75,3 @@ async def _search(request: Request, asked: Mapping[str, Any], next_link: Any) ->
         rows, slots = form_of(form, catalog, links), catalog.row_answers
         return await answer_form(catalog, rows, ask, params.limit, params.token, slots=slots)
     return await answer_page(catalog, writer, ask, links, params.limit, params.token, fields=fields)
-
-
-async def read_body(request: Request, most: int) -> bytes:
-    """The request's body; BodyTooLarge as soon as it is longer than `most` bytes."""
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > most:
-            raise BodyTooLarge(f"the body is longer than {most} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)

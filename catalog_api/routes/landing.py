@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,21 +10,38 @@ from starlette.requests import Request
 
 from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer, json_answer
+from catalog_api.index.figures import Held
 from catalog_api.openapi.conformance import CONFORMS_TO
+from catalog_api.query.vocabulary import QUERYABLES
 from catalog_api.state import Catalog, catalog_of
+from catalog_api.tiles.style import tiles_url
+from federation.database import Row
+from federation.settings import Settings
 
+#: Addresses whose landing page is kept.
+_BASES_MAX = 64
 _SHORT_CACHE = b"public, max-age=60"
-_QUERYABLES = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 _JSON, _GEOJSON, _JPEG = "application/json", "application/geo+json", "image/jpeg"
+_MVT = "application/vnd.mapbox-vector-tile"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 
 
 async def get_landing(request: Request) -> Answer:
-    """GET /api."""
+    """GET /api. Made anew only when one of the figures in it is: it is what clients ask for most."""
     catalog = catalog_of(request)
-    totals, licenses = await asyncio.gather(catalog.totals(), licenses_in_use(catalog))
     base = catalog.writer(host_of(request)).base
-    settings = catalog.settings
+    figures = await catalog.totals(), await catalog.figures.held.get(), await catalog.figures.configurations.get()
+    kept = catalog.landings.get(base)
+    if kept is None or any(old is not new for old, new in zip(kept[0], figures, strict=True)):
+        if len(catalog.landings) >= _BASES_MAX:
+            catalog.landings.clear()
+        totals, held, configurations = figures
+        answer = _landing(catalog.settings, base, totals, _licenses(held, configurations))
+        kept = catalog.landings[base] = (figures, answer)
+    return kept[1]
+
+
+def _landing(settings: Settings, base: str, totals: Row, licenses: list[dict[str, str]]) -> Answer:
     bbox = totals["bbox"] if totals["bbox"] and totals["bbox"][0] is not None else [-180.0, -90.0, 180.0, 90.0]
     document: dict[str, object] = {
         "type": "Catalog",
@@ -61,9 +77,14 @@ def landing_links(base: str, title: str, licenses: list[dict[str, str]]) -> list
         _link("child", _JSON, f"{base}/users", "Sequences by contributor"),
         _link("search", _GEOJSON, f"{base}/search", "Pictures") | {"method": "GET"},
         _link("search", _GEOJSON, f"{base}/search", "Pictures") | {"method": "POST"},
-        _link(_QUERYABLES, "application/schema+json", f"{base}/queryables", "What pictures can be filtered by"),
+        _link(QUERYABLES, "application/schema+json", f"{base}/queryables", "What pictures can be filtered by"),
         _link("collection-preview", _JPEG, f"{base}/collections/{{id}}/thumb.jpg", "Thumbnail of a sequence"),
         _link("item-preview", _JPEG, f"{base}/pictures/{{id}}/thumb.jpg", "Thumbnail of a picture"),
+        _link("xyz", _MVT, tiles_url(base), "Pictures, sequences and their density as vector tiles"),
+        _link("xyz", _MVT, f"{base}/map/2/{{z}}/{{x}}/{{y}}.mvt", "The same with hexagons at every zoom"),
+        _link("xyz-style", _JSON, f"{base}/map/style.json", "MapLibre style of the tiles"),
+        _link("user-xyz", _MVT, f"{base}/users/{{userId}}/map/{{z}}/{{x}}/{{y}}.mvt", "Vector tiles of a contributor"),
+        _link("user-xyz-style", _JSON, f"{base}/users/{{userId}}/map/style.json", "MapLibre style of a contributor"),
         _link("users", _JSON, f"{base}/users", "Contributors"),
         _link("user-search", _JSON, f"{base}/users/search", "Contributors by name"),
     ]
@@ -79,8 +100,11 @@ def _link(rel: str, kind: str, href: str, title: str = "") -> dict[str, str]:
 
 async def licenses_in_use(catalog: Catalog) -> list[dict[str, str]]:
     """Every licence that sequences name, with its address where an instance's configuration says it."""
-    held, instances = await catalog.figures.held.get(), await catalog.figures.configurations.get()
-    addresses = dict(_addresses(instances))
+    return _licenses(await catalog.figures.held.get(), await catalog.figures.configurations.get())
+
+
+def _licenses(held: Mapping[int, Held], configurations: list[Any]) -> list[dict[str, str]]:
+    addresses = dict(_addresses(configurations))
     names = sorted({name for each in held.values() for name in each.licenses})
     return [{"id": name, "url": addresses[name]} if name in addresses else {"id": name} for name in names]
 

@@ -16,7 +16,7 @@ from catalog_api.index.index import Index
 from catalog_api.index.registry import Instance
 from catalog_api.query.params import ALWAYS, as_uuid
 from catalog_api.routes.sequences import sequence_id
-from catalog_api.search.walks import RANK_MIN, RankPosition, read_sequence
+from catalog_api.search.walks import RANK_MIN, RankPosition, read_copies
 from catalog_api.state import Catalog, catalog_of
 from federation.assets import asset_href
 from federation.database import Row
@@ -85,7 +85,7 @@ async def _first_picture(index: Index, identifier: str) -> Row:
     async def work(leaves: LeafSet) -> list[Row]:
         known = await index.fetch(query("catalog_sequence_leaves"), [identifier])
         start = RankPosition(rank=RANK_MIN)
-        return await read_sequence(index, leaves, known[0], start, 1, ALWAYS, None) if known else []
+        return await read_copies(index, leaves, known, start, 1, ALWAYS, None) if known else []
 
     rows = await index.repeat(work)
     if not rows:
@@ -108,7 +108,7 @@ def redirect(catalog: Catalog, row: Row, sequence: str, size: str) -> Answer:
 def is_confirmed(href: str, instance: Instance) -> bool:
     """Whether a redirect may go there: http(s), nobody's credentials, a host of the instance.
 
-    >>> host = Instance(name="a", web="https://a.org", via=b"", hosts=frozenset({"a.org", "cdn.org"}))
+    >>> host = Instance(name="a", web="https://a.org", api="https://a.org/api", via=b"", hosts=frozenset({"a.org", "cdn.org"}))
     >>> [is_confirmed(href, host) for href in ("https://cdn.org/1.jpg", "https://b.org/1.jpg", "ftp://a.org/1.jpg")]
     [True, False, False]
     >>> is_confirmed("https://a.org@b.org/1.jpg", host)

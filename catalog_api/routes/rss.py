@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer
+from catalog_api.query.params import joined
 from catalog_api.search.listing import list_params, list_sequences
 from catalog_api.state import catalog_of
 from federation.database import Row
@@ -29,7 +30,7 @@ _MAP_ZOOM = 18
 
 async def get_feed(request: Request) -> Answer:
     """GET /api/collections?format=rss; the other parameters of the list hold too."""
-    catalog, asked = catalog_of(request), dict(request.query_params)
+    catalog, asked = catalog_of(request), joined(request.query_params.multi_items())
     most = catalog.settings.collections_limit_max
     params = list_params(asked, most, order=_ORDER, limit=_LIMIT_DEFAULT)
     page = await list_sequences(catalog.index, params)

@@ -13,11 +13,12 @@ from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer, BadRequest, NotFound, json_answer
 from catalog_api.index.registry import Registry
 from catalog_api.openapi.conformance import CONFORMS_TO
-from catalog_api.query.params import as_uuid, read_limit, read_token
+from catalog_api.query.params import as_uuid, joined, read_limit, read_token
 from catalog_api.query.tokens import fingerprint, write_token
 from catalog_api.query.tokens import read_token as open_token
 from catalog_api.routes.sequences import list_links, with_query
-from catalog_api.search.listing import ListPage, list_params, list_sequences
+from catalog_api.routes.user_rows import answer_rows, wants_rows
+from catalog_api.search.listing import ListPage, ListParams, list_params, list_sequences
 from catalog_api.state import Catalog, catalog_of
 from federation.database import Row
 from federation.queries import query
@@ -32,7 +33,7 @@ _JSON = "application/json"
 
 async def get_users(request: Request) -> Answer:
     """GET /api/users: by the time they were first seen."""
-    catalog, asked = catalog_of(request), dict(request.query_params)
+    catalog, asked = catalog_of(request), joined(request.query_params.multi_items())
     limit = read_limit(asked.get("limit"), _LIMIT_MAX, _LIMIT_MAX)
     token, after = read_token(asked.get("token") or asked.get("page")), 0
     if token is not None:
@@ -67,7 +68,7 @@ async def get_users(request: Request) -> Answer:
 
 async def search_users(request: Request) -> Answer:
     """GET /api/users/search: the same name first, then those that begin with the text, then those that hold it."""
-    catalog, asked = catalog_of(request), dict(request.query_params)
+    catalog, asked = catalog_of(request), joined(request.query_params.multi_items())
     text = asked.get("q", "").strip()
     if not text or len(text) > _NAME_LENGTH_MAX or "\x00" in text:
         raise BadRequest("q", asked.get("q"), f"is not a text of 1 to {_NAME_LENGTH_MAX} characters")
@@ -109,9 +110,11 @@ async def get_user(request: Request) -> Answer:
 
 
 async def get_user_collection(request: Request) -> Answer:
-    """GET /api/users/{id}/collection: a collection whose children are the sequences of one user, page by page."""
-    catalog, asked = catalog_of(request), dict(request.query_params)
+    """GET /api/users/{id}/collection: a collection whose children are the sequences of one user; or these as CSV."""
+    catalog, asked = catalog_of(request), joined(request.query_params.multi_items())
     row, _ = await _accounts(catalog, request)
+    if wants_rows(request):
+        return await answer_rows(catalog, _list_of(catalog, asked, row))
     base = catalog.writer(host_of(request)).base
     href = f"{base}/users/{row['id']}/collection"
     figures = (await catalog.index.fetch(query("catalog_user_figures"), row["n"]))[0]
@@ -146,7 +149,7 @@ async def get_user_collection(request: Request) -> Answer:
 
 async def get_user_catalog(request: Request) -> Answer:
     """GET /api/users/{id}/catalog: the same as a catalog."""
-    catalog, asked = catalog_of(request), dict(request.query_params)
+    catalog, asked = catalog_of(request), joined(request.query_params.multi_items())
     row, _ = await _accounts(catalog, request)
     base = catalog.writer(host_of(request)).base
     href = f"{base}/users/{row['id']}/catalog"
@@ -177,8 +180,12 @@ async def _accounts(catalog: Catalog, request: Request) -> tuple[Row, list[Row]]
 
 
 async def _sequences(catalog: Catalog, asked: Mapping[str, str], account: Row) -> ListPage:
+    return await list_sequences(catalog.index, _list_of(catalog, asked, account))
+
+
+def _list_of(catalog: Catalog, asked: Mapping[str, str], account: Row) -> ListParams:
     params = list_params(asked, catalog.settings.collections_limit_max, order=_ORDER)
-    return await list_sequences(catalog.index, replace(params, removed=False, account=account["n"]))
+    return replace(params, removed=False, account=account["n"])
 
 
 def _user(base: str, registry: Registry, row: Row) -> dict[str, object]:
@@ -212,7 +219,7 @@ def _turning(href: str, asked: dict[str, str], page: ListPage) -> list[Link]:
 
 def _alternate(registry: Registry, row: Row) -> Link:
     instance = registry.instances[row["instance"]]
-    href = f"{instance.web}/api/users/{row['id']}"
+    href = f"{instance.api}/users/{row['id']}"
     return {"rel": "alternate", "type": _JSON, "href": href, "instance_name": instance.name, "title": row["name"]}
 
 

@@ -35,6 +35,15 @@ class Filters:
 
 
 NO_FILTERS = Filters(interval=ALWAYS)
+#: Pictures come and go between two statements: of so many looked at, this share was surely looked at.
+_SURE = 0.9
+
+
+class Cut(Exception):
+    """So few pictures pass that they are not all among those that could be looked at; `rows` surely come next."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +77,12 @@ class Around:
 
 
 async def search_place(
-    index: Index, place: Place, filters: Filters, start: Position, wanted: int, nearness: int
+    index: Index, place: Place, filters: Filters, start: Position, wanted: int, nearness: int, most: int | None = None
 ) -> Around:
-    """Up to `wanted` pictures after `start`; the first `nearness` by distance."""
+    """Up to `wanted` pictures after `start`; the first `nearness` by distance.
+
+    `most` is how many pictures may be looked at for what passes the filters; Cut when those do not do.
+    """
 
     async def work(leaves: LeafSet) -> Around:
         left = nearness - start.served
@@ -78,7 +90,8 @@ async def search_place(
             return Around(start=start, rows=await _others(index, leaves, place, filters, start, wanted), near=0)
         # one more than the nearest only says that there is more: for that, the others need not be sorted
         take = wanted if wanted <= left + 1 else left
-        found = Around(start=start, rows=await _nearest(index, leaves, place, filters, start, take), near=take)
+        rows = await _nearest(index, leaves, place, filters, start, take, most)
+        found = Around(start=start, rows=rows, near=take)
         if len(found.rows) < take or take == wanted:
             return found
         others = await _others(index, leaves, place, filters, found.after(take - 1), wanted - take)
@@ -88,7 +101,7 @@ async def search_place(
 
 
 async def _nearest(
-    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int, most: int | None
 ) -> list[Row]:
     """The next `take` by nearness."""
     wanted = after.served + take
@@ -99,17 +112,34 @@ async def _nearest(
         if place.ewkb is None and filters == NO_FILTERS and not after.served and 0 < len(cells) <= _APART_LEAVES:
             looked = await _first(index, leaves, place, cells, looked_at, wanted)
         else:
-            looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted)
+            looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted, most)
         rows = sorted(looked, key=lambda row: (row["distance"], row["id"]))[:take]
-        if rows and is_proven(looked, rows[-1]["distance"], place, looked_at):
+        if most is not None and not any(row["seen"] >= looked_at for row in looked):
+            if await _are_all(index, leaves, place, rows, take, most):
+                return rows
+        elif rows and is_proven(looked, rows[-1]["distance"], place, looked_at):
             return rows
         if not rows and not after.served:
             return []
         bound_m = rows[-1]["distance"] if rows else None
     if bound_m is None or bound_m > FAR_M:
-        bound_m = await _bound_m(index, leaves, place, filters, wanted)
+        bound_m = await _bound_m(index, leaves, place, filters, wanted, most)
     boxes = place.within(bound_m) if bound_m is not None else list(place.box.parts())
     return await read_within(index, leaves, place, filters, after, boxes, take)
+
+
+async def _are_all(index: Index, leaves: LeafSet, place: Place, rows: list[Row], take: int, most: int) -> bool:
+    """Whether these are surely the nearest, when nothing more passes: in all of the place, or in what was looked at.
+
+    Cut when they are too few.
+    """
+    if not await _holds_more(index, leaves, place.box, most):
+        return True
+    end = await _end_deg(index, leaves, place, most) if rows else None
+    sure = [row for row in rows if end is not None and place.proves(row["distance"], end)]
+    if len(rows) < take:
+        raise Cut(sure)
+    return len(sure) == take
 
 
 def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
@@ -144,9 +174,10 @@ async def _seen(
     cells: list[int],
     looked_at: int,
     wanted: int,
+    most: int | None,
 ) -> list[Row]:
     box = place.box
-    statement, more = spliced("catalog_nearest_seen", filters.predicate, walks=True)
+    statement, more = spliced("catalog_nearest_seen", filters.predicate)
     return await index.read(
         leaves,
         statement,
@@ -164,14 +195,34 @@ async def _seen(
         filters.interval.end,
         filters.sequences,
         place.ewkb,
+        most,
         *more,
     )
 
 
-async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters, wanted: int) -> float | None:
+async def _holds_more(index: Index, leaves: LeafSet, box: Box, most: int) -> bool:
+    """Whether a box may have pictures besides the `most` that were looked at."""
+    ends, enough = (box.west, box.south, box.east, box.north), math.ceil(most * _SURE)
+    rows = await index.read(leaves, query("catalog_holds"), leaves.covering(box), *ends, enough)
+    return bool(rows and rows[0]["n"] >= enough)
+
+
+async def _end_deg(index: Index, leaves: LeafSet, place: Place, most: int) -> float | None:
+    """How far, in plane degrees, the nearest `most` of a place surely reach."""
+    box = place.box
+    ends = (box.west, box.south, box.east, box.north)
+    statement = query("catalog_nearest_end")
+    rows = await index.read(leaves, statement, leaves.covering(box), *ends, *place.centre, math.ceil(most * _SURE))
+    return rows[0]["degrees"] if rows else None
+
+
+async def _bound_m(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, wanted: int, most: int | None
+) -> float | None:
     """A distance within which there are at least `wanted`; None when the whole place has fewer."""
     distances: list[float] = []
-    statement, more = spliced("catalog_nearest_reach", filters.predicate, walks=True)
+    cut = False
+    statement, more = spliced("catalog_nearest_reach", filters.predicate)
     for part in place.box.parts():
         longitude, latitude = place.centre
         if place.box.crosses:
@@ -193,9 +244,14 @@ async def _bound_m(index: Index, leaves: LeafSet, place: Place, filters: Filters
             filters.interval.end,
             filters.sequences,
             place.ewkb,
+            most,
             *more,
         )
         distances.extend(row["distance"] for row in rows)
+        if most is not None and len(rows) < wanted + _SAMPLE:
+            cut = cut or await _holds_more(index, leaves, part, most)
+    if cut and len(distances) < wanted:
+        raise Cut([])
     return sorted(distances)[wanted - 1] if len(distances) >= wanted else None
 
 

@@ -10,20 +10,32 @@ from datetime import datetime
 from catalog_api.index.index import Index
 from catalog_api.query.places import Place, ewkb_of_box, place_of_box, place_of_geometry
 from catalog_api.query.predicates import Predicate, both
-from catalog_api.query.scope import Scope
+from catalog_api.query.scope import ANYTHING, Scope
 from catalog_api.query.search_params import SearchParams
 from catalog_api.query.sorting import DISTANCE, LATEST, Order, make_key
 from catalog_api.query.tokens import fingerprint, read_token, write_token
-from catalog_api.search.nearness import Filters, Position, read_within, search_place
+from catalog_api.search.nearness import NO_FILTERS, Around, Cut, Filters, Position, read_within, search_place
+from catalog_api.search.steady import walk_ids, walk_sequences
 from catalog_api.search.tags import rarely_tagged, with_tags
-from catalog_api.search.walking import BEGINNING, Found, Start, sort_all, walk, walk_of
-from catalog_api.search.walks import RankPosition, by_ids, by_ids_sorted, by_sequences
+from catalog_api.search.walking import (
+    BEGINNING,
+    Found,
+    Start,
+    refuse_searching,
+    refuse_sorting,
+    sort_all,
+    walk,
+    walk_of,
+)
+from catalog_api.search.walks import LAST_ID, RANK_MAX, RankPosition, by_ids, by_ids_sorted, by_sequences
 from federation.cells import WORLD
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
 from federation.settings import Settings
 
+#: What part of what may be read is read first where few may pass, then, then at last.
+_SHARES = (100, 10, 1)
 _NEAREST = Order(keys=(make_key(DISTANCE), make_key("id")))
 
 
@@ -148,16 +160,83 @@ async def _search_place(index: Index, settings: Settings, params: SearchParams) 
         if kind == "sorted":
             return await _search_sorted(index, settings, params, _NEAREST)
         start = _position(kind, values)
-    else:
-        tagged = await _search_tagged(index, settings, params, _NEAREST, BEGINNING)
+    filters = Filters(interval=params.interval, sequences=await _numbers(index, params), predicate=_predicate(params))
+    place = place_of(params)
+    if place.ewkb is not None or filters != NO_FILTERS:
+        return await _search_few(index, settings, params, place, filters, start)
+    found = await search_place(index, place, filters, start, params.limit + 1, settings.nearness_results)
+    return _place_page(found, params, settings, params.limit + 1)
+
+
+def _place_page(found: Around, params: SearchParams, settings: Settings, asked: int) -> Page:
+    """The page of what was found when `asked` pictures were wanted: one more than it has, or the last by nearness."""
+    kept, start = found.rows[: params.limit], found.start
+    more = len(found.rows) == asked
+    token = _place_token(found.after(len(kept) - 1), request_of(params), settings) if more else None
+    before = start.served if start.served < settings.nearness_results else 0
+    return Page([(row, str(row["sequence"])) for row in kept], token, at_least=before)
+
+
+async def _search_few(
+    index: Index, settings: Settings, params: SearchParams, place: Place, filters: Filters, start: Position
+) -> Page:
+    """The same where only few of what is there may pass: by what costs least, and costs no more than is allowed.
+
+    First a little is looked at by nearness; then what has rare tags, or is in few sequences, is read and sorted; then
+    more is looked at, and more is sorted. Every way gives the same order.
+    """
+    wanted, most = params.limit + 1, settings.search_pictures_max
+    scope = await scope_of(index, params)
+    if start.served >= settings.nearness_results:
+        return await _search_rest(index, settings, params, scope, place, start)
+    after = Start(after=(start.distance_m, start.id)) if start.served else BEGINNING
+    sure: list[Row] = []
+    for share in _SHARES:
+        readable = max(most // share, min(most, 20 * wanted))
+        if share != _SHARES[0]:
+            rows = await sort_all(index, _NEAREST, scope, after, wanted, centre=place.centre, most=readable)
+            if rows is not None:
+                return _sorted_page(Found(rows=rows), params, _NEAREST)
+        try:
+            return await _search_nearest(index, settings, params, place, filters, start, readable)
+        except Cut as cut:
+            sure = cut.rows
+        tagged = await _search_tagged(index, settings, params, _NEAREST, after) if share == _SHARES[0] else None
         if tagged is not None:
             return tagged
-    filters = Filters(interval=params.interval, sequences=await _numbers(index, params), predicate=_predicate(params))
-    found = await search_place(index, place_of(params), filters, start, params.limit + 1, settings.nearness_results)
-    more = len(found.rows) > params.limit
-    token = _place_token(found.after(params.limit - 1), request, settings) if more else None
-    before = start.served if start.served < settings.nearness_results else 0
-    return Page([(row, str(row["sequence"])) for row in found.rows[: params.limit]], token, at_least=before)
+    if not sure:
+        raise refuse_searching(scope, most)
+    last = Around(start=start, rows=sure, near=len(sure)).after(len(sure) - 1)
+    token = _place_token(replace(last, served=settings.nearness_results), request_of(params), settings)
+    return Page([(row, str(row["sequence"])) for row in sure], token)
+
+
+async def _search_nearest(
+    index: Index, settings: Settings, params: SearchParams, place: Place, filters: Filters, start: Position, most: int
+) -> Page:
+    """A page by nearness, which ends with the nearest: others are found in another way. Cut when `most` is too few."""
+    left, wanted = settings.nearness_results - start.served, params.limit + 1
+    near = wanted if wanted <= left + 1 else left
+    found = await search_place(index, place, filters, start, near, settings.nearness_results, most)
+    return _place_page(found, params, settings, near)
+
+
+async def _search_rest(
+    index: Index, settings: Settings, params: SearchParams, scope: Scope, place: Place, start: Position
+) -> Page:
+    """What is not among the nearest, by sequence, rank and id, as far as may be read."""
+    after = RankPosition(sequence=start.sequence, rank=start.rank, id=start.last_id)
+    met = await walk_sequences(
+        index, scope, after, params.limit + 1, farther_than=(start.distance_m, start.id), centre=place.centre,
+        most=settings.search_pictures_max,
+    )  # fmt: skip
+    kept, here = met.rows[: params.limit], None
+    if len(met.rows) > params.limit:
+        here = replace(start, sequence=kept[-1]["n"], rank=kept[-1]["rank"], last_id=str(kept[-1]["id"]))
+    elif met.after_sequence is not None:
+        here = replace(start, sequence=met.after_sequence, rank=RANK_MAX, last_id=LAST_ID)
+    token = None if here is None else _place_token(here, request_of(params), settings)
+    return Page([(row, str(row["sequence"])) for row in kept], token)
 
 
 #: Types of what tokens of a place hold.
@@ -226,8 +305,14 @@ async def _search_sorted(index: Index, settings: Settings, params: SearchParams,
     scope = await scope_of(index, params)
     most, centre = settings.search_pictures_max, _centre(params)
     if walk_of(order) is None:
-        rows = await sort_all(index, order, scope, start, params.limit + 1, centre=centre, most=most)
-        return _sorted_page(Found(rows=rows), params, order)
+        # what is not bounded at all is not even looked at: an order by id goes through the ids
+        free = order.keys[0].name == "id" and scope == ANYTHING
+        rows = None if free else await sort_all(index, order, scope, start, params.limit + 1, centre=centre, most=most)
+        if rows is not None:
+            return _sorted_page(Found(rows=rows), params, order)
+        if order.keys[0].name != "id":
+            raise refuse_sorting(order, most)
+        return await _search_by_id(index, settings, params, order, scope, start)
     return _sorted_page(
         await walk(index, order, scope, start, params.limit + 1, centre=centre, most=most), params, order
     )
@@ -249,7 +334,22 @@ async def _search_tagged(
     scope = replace(scope, of=numbers, predicate=with_tags(scope.predicate))
     centre = _centre(params)
     rows = await sort_all(index, order, scope, start, params.limit + 1, centre=centre, most=None)
-    return _sorted_page(Found(rows=rows), params, order)
+    return _sorted_page(Found(rows=rows or []), params, order)
+
+
+async def _search_by_id(
+    index: Index, settings: Settings, params: SearchParams, order: Order, scope: Scope, start: Start
+) -> Page:
+    """All ids one after the other: at any size, though of what passes few pages are full."""
+    after = start.after[0] if start.after else None
+    met = await walk_ids(
+        index, order, scope, after, params.limit + 1, collections=params.collections, centre=_centre(params),
+        most=settings.search_pictures_max,
+    )  # fmt: skip
+    page = _sorted_page(Found(rows=met.rows), params, order)
+    if page.token is None and met.after_id is not None:
+        return replace(page, token=write_token("sorted", request_of(params), met.after_id))
+    return page
 
 
 def _start(params: SearchParams, order: Order) -> Start:

@@ -22,7 +22,7 @@ _SEQUENCES_AT_FIRST, _SEQUENCES_AT_MOST = 2, 64
 #: Where a filter lets few through, most of what is read is for nothing: fewer, larger statements.
 _FILTERED_AT_FIRST, _FILTERED_AT_MOST = 8, 512
 #: What looking into a sequence costs, in pictures.
-_SEQUENCE_COST = 20
+SEQUENCE_COST = 20
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -152,7 +152,7 @@ async def walk(
         while True:
             more = await _sequences(index, steps.beyond, scope, *edge, steps.end(scope.interval), at_once)
             group = [*group, *more]
-            cost += sum(row["pictures"] + _SEQUENCE_COST for row in group)
+            cost += sum(row["pictures"] + SEQUENCE_COST for row in group)
             found = order.sorted(found + await read_sorted(index, leaves, order, scope, group, start, wanted, centre))
             del found[wanted:]
             if len(more) < at_once:
@@ -168,15 +168,24 @@ async def walk(
     return await index.repeat(work)
 
 
+def refuse_sorting(order: Order, most: int) -> BadRequest:
+    """What is said of an order for which too much would have to be read."""
+    asked = ",".join(f"{'-' if key.descending else ''}{key.name}" for key in order.keys)
+    problem = f"sorting by {order.keys[0].name} would read more than {most} pictures: ask for less of them by"
+    return BadRequest("sortby", asked, f"{problem} a place, collections, ids, datetime, account or instance")
+
+
+def refuse_searching(scope: Scope, most: int) -> BadRequest:
+    """What is said of a search of which nothing was found in so much."""
+    problem = f"none was found among the first {most} pictures that were read: narrow the search by a place"
+    parameter = "bbox" if scope.predicate is None else "filter"
+    return BadRequest(parameter, None, f"{problem}, collections, datetime, account or instance")
+
+
 def _what_is_sure(steps: Walk, found: list[Row], edge: datetime, most: int, scope: Scope) -> Found:
     rows = [row for row in found if steps.is_past(edge, row["key0"])]
     if not rows:
-        problem = f"none was found among the first {most} pictures that were read: narrow the search by a place"
-        raise BadRequest(
-            "bbox" if scope.predicate is None else "filter",
-            None,
-            f"{problem}, collections, datetime, account or instance",
-        )
+        raise refuse_searching(scope, most)
     return Found(rows=rows, goes_on_at=edge)
 
 
@@ -224,19 +233,17 @@ async def sort_all(
     *,
     centre: tuple[float, float] | None,
     most: int | None,
-) -> list[Row]:
-    """Up to `wanted` pictures in any order, by reading all of the scope; BadRequest when those are more than `most`."""
+) -> list[Row] | None:
+    """Up to `wanted` pictures in any order, by reading all of the scope; None when those are more than `most`."""
     interval = scope.interval
     statement, more = spliced("catalog_sequences_with", scope.narrow)
 
-    async def work(leaves: LeafSet) -> list[Row]:
-        limit = None if most is None else most // _SEQUENCE_COST + 1
+    async def work(leaves: LeafSet) -> list[Row] | None:
+        limit = None if most is None else most // SEQUENCE_COST + 1
         rows = await index.fetch(statement, limit, interval.start, interval.end, scope.ewkb, scope.of, *more)
-        cost = sum(row["pictures"] + _SEQUENCE_COST for row in rows)
+        cost = sum(row["pictures"] + SEQUENCE_COST for row in rows)
         if most is not None and cost > most:
-            asked = ",".join(f"{'-' if key.descending else ''}{key.name}" for key in order.keys)
-            problem = f"sorting by {order.keys[0].name} would read more than {most} pictures: ask for less of them by"
-            raise BadRequest("sortby", asked, f"{problem} a place, collections, ids, datetime, account or instance")
+            return None
         return await read_sorted(index, leaves, order, scope, rows, start, wanted, centre)
 
     return await index.repeat(work)

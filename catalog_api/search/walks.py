@@ -17,6 +17,7 @@ from federation.queries import query
 
 RANK_MIN = -(2**31)
 RANK_MAX = 2**31 - 1
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

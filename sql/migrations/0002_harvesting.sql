@@ -9,11 +9,16 @@ ALTER TABLE instances
     ADD COLUMN absence_decided text NOT NULL DEFAULT '' CHECK (absence_decided IN ('', 'confirmed', 'refused')),
     ADD COLUMN recheck_before timestamptz;
 
+ALTER TABLE accounts
+    ADD COLUMN renamed_at timestamptz;
+
 ALTER TABLE runs
     ADD COLUMN worker text NOT NULL DEFAULT '',
     ADD COLUMN sequences_reconciled integer NOT NULL DEFAULT 0,
     ADD COLUMN pictures_expected bigint NOT NULL DEFAULT 0,
-    ADD COLUMN pictures_skipped bigint NOT NULL DEFAULT 0;
+    ADD COLUMN pictures_skipped bigint NOT NULL DEFAULT 0,
+    ADD COLUMN accounts_renamed integer NOT NULL DEFAULT 0,
+    ADD COLUMN terms_changed integer NOT NULL DEFAULT 0;
 
 CREATE INDEX sequences_checked ON sequences (instance, checked_at NULLS FIRST) WHERE state = 'merged';
 

@@ -8,6 +8,7 @@ CREATE INDEX sequences_changed ON sequences (updated, id) WHERE served;
 CREATE INDEX sequences_created ON sequences (coalesce(created, '1000-01-01 00:00:00+00'), id) WHERE served;
 CREATE INDEX sequences_latest ON sequences (coalesce(datetime_max, '1000-01-01 00:00:00+00'), id) WHERE served;
 CREATE INDEX sequences_account ON sequences (account, id) WHERE served;
+CREATE INDEX sequences_copies ON sequences (id) WHERE NOT served AND pictures > 0;
 
 CREATE VIEW tombstones AS
 SELECT t.id, t.n, t.instance, t.state, t.served, t.account, t.title, t.license, NULL::timestamptz AS created,

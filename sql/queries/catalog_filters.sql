@@ -8,6 +8,9 @@ p.id
 -- name: picture_sequence_id
 (SELECT o.id FROM sequences o WHERE o.n = p.sequence)
 
+-- name: picture_sequence_number
+p.sequence
+
 -- name: picture_datetime
 p.datetime
 

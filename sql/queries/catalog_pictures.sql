@@ -7,7 +7,8 @@
 
 -- name: catalog_nearest_seen
 -- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
--- that no other picture of the box can be nearer.
+-- that no other picture of the box can be nearer. No more than the nearest $17 are looked at, whatever the filter: what few
+-- pass may not cost more the larger the box is.
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
@@ -19,14 +20,18 @@ FROM leaf_set v LEFT JOIN LATERAL (
         FROM (
             SELECT p.*, ST_Distance(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS degrees,
                    ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS distance
-            FROM pictures p
-            WHERE p.cell = ANY($1::bigint[]) AND p.served
-              AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
-              AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
-              AND ($13::timestamptz IS NULL OR p.datetime >= $13) AND ($14::timestamptz IS NULL OR p.datetime <= $14)
+            FROM (
+                SELECT *
+                FROM pictures c
+                WHERE c.cell = ANY($1::bigint[]) AND c.served
+                  AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+                  AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
+                ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
+                LIMIT $17
+            ) p
+            WHERE ($13::timestamptz IS NULL OR p.datetime >= $13) AND ($14::timestamptz IS NULL OR p.datetime <= $14)
               AND ($15::integer[] IS NULL OR p.sequence = ANY($15))
               AND ($16::geometry IS NULL OR ST_Intersects(p.geom, $16)) /* filter */
-            ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
             LIMIT $9
         ) seen
         ORDER BY distance, id
@@ -67,19 +72,51 @@ FROM leaf_set v LEFT JOIN LATERAL (
 ORDER BY q.distance, q.id;
 
 -- name: catalog_nearest_reach
--- The geodesic distances of the first $9 in degrees: the greatest bounds where the $9 nearest can be.
+-- The geodesic distances of the first $9 in degrees: the greatest bounds where the $9 nearest can be. As above, of the
+-- nearest $14 only.
 SELECT v.version, q.distance
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT ST_DistanceSpheroid(p.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS distance
-    FROM pictures p
-    WHERE p.cell = ANY($1::bigint[]) AND p.served
-      AND p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
-      AND CASE WHEN ST_X(p.geom) BETWEEN $3 AND $5 THEN ST_Y(p.geom) BETWEEN $4 AND $6 ELSE false END
-      AND ($10::timestamptz IS NULL OR p.datetime >= $10) AND ($11::timestamptz IS NULL OR p.datetime <= $11)
+    FROM (
+        SELECT *
+        FROM pictures c
+        WHERE c.cell = ANY($1::bigint[]) AND c.served
+          AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+          AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
+        ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
+        LIMIT $14
+    ) p
+    WHERE ($10::timestamptz IS NULL OR p.datetime >= $10) AND ($11::timestamptz IS NULL OR p.datetime <= $11)
       AND ($12::integer[] IS NULL OR p.sequence = ANY($12))
       AND ($13::geometry IS NULL OR ST_Intersects(p.geom, $13)) /* filter */
-    ORDER BY p.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
     LIMIT $9
+) q ON v.version = $2;
+
+-- name: catalog_holds
+-- How many pictures a box has, counted no further than $7.
+SELECT v.version, q.n
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM (
+        SELECT FROM pictures c
+        WHERE c.cell = ANY($1::bigint[]) AND c.served
+          AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+          AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
+        LIMIT $7
+    ) counted
+) q ON v.version = $2;
+
+-- name: catalog_nearest_end
+-- How far in degrees the $9-th nearest of a box is, whatever it is; nothing where the box has fewer.
+SELECT v.version, q.degrees
+FROM leaf_set v LEFT JOIN LATERAL (
+    SELECT ST_Distance(c.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS degrees
+    FROM pictures c
+    WHERE c.cell = ANY($1::bigint[]) AND c.served
+      AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
+      AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
+    ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
+    OFFSET $9 - 1 LIMIT 1
 ) q ON v.version = $2;
 
 -- name: catalog_after_nearest
@@ -130,6 +167,15 @@ WHERE s.pictures > 0 AND (s.datetime_min, s.n) > ($1::timestamptz, $2::integer)
   AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
 ORDER BY s.datetime_min, s.n
 LIMIT $4;
+
+-- name: catalog_sequences_numbered
+-- Up to $2 sequences after number $1, in the order of their numbers, that may hold what is asked for.
+SELECT s.n, s.cells, s.indexed, s.pictures FROM sequences s
+WHERE s.pictures > 0 AND s.n > $1::integer
+  AND ($3::timestamptz IS NULL OR s.datetime_max >= $3) AND ($4::timestamptz IS NULL OR s.datetime_min <= $4)
+  AND ($5::geometry IS NULL OR s.extent && $5) AND ($6::integer[] IS NULL OR s.n = ANY($6)) /* filter */
+ORDER BY s.n
+LIMIT $2;
 
 -- name: catalog_sequences_indexed
 -- Sequences that this catalog changed at a moment.
@@ -234,8 +280,8 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
 ORDER BY q.rank DESC, q.id DESC;
 
 -- name: catalog_rank_of
--- Where a picture stands in its sequence.
-SELECT rank FROM locator WHERE id = $1 AND copy = 0 AND sequence = $2;
+-- Where a picture stands in its sequence, of which these are the copies.
+SELECT rank FROM locator WHERE id = $1 AND copy = 0 AND sequence = ANY($2::integer[]);
 
 -- name: catalog_by_ids
 -- These pictures in the order they were asked for, after the $2-th.
@@ -251,6 +297,14 @@ WHERE w.position > $2
   AND ($7::geometry IS NULL OR ST_Intersects(p.geom, $7)) /* filter */
 ORDER BY w.position
 LIMIT $3;
+
+-- name: catalog_ids_after
+-- Up to $2 ids of served pictures after $1, null for all, in their order.
+SELECT l.id FROM locator l WHERE l.copy = 0 AND ($1::uuid IS NULL OR l.id > $1) ORDER BY l.id LIMIT $2;
+
+-- name: catalog_ids_before
+-- The same downwards.
+SELECT l.id FROM locator l WHERE l.copy = 0 AND ($1::uuid IS NULL OR l.id < $1) ORDER BY l.id DESC LIMIT $2;
 
 -- name: catalog_by_ids_sorted
 -- The same in any order; distances are from ($7, $8).

@@ -1,20 +1,27 @@
 -- What the catalog asks about sequences.
 
 -- name: catalog_sequence
-SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed, s.cells
+-- One sequence. `copies` are the other instances' copies of it that have pictures nobody else has, as everywhere here.
+SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed, s.cells,
+       (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
+        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies
 FROM sequences s WHERE s.id = $1 AND s.served;
 
 -- name: catalog_sequence_leaves
--- Where the pictures of these sequences are, in the order they were asked for.
-SELECT s.n, s.id, s.cells
-FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position) JOIN sequences s ON s.id = w.id AND s.served
-ORDER BY w.position;
+-- Where the pictures of these sequences are, in the order they were asked for: the copy that is shown first, then those of
+-- other instances that have pictures nobody else has.
+SELECT s.n, s.id, s.cells, s.pictures
+FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position)
+JOIN sequences s ON s.id = w.id AND (s.served OR s.pictures > 0)
+ORDER BY w.position, s.served DESC, s.n;
 
 -- name: catalog_list_sequences
 -- A page of sequences. What stands as a comment is filled in by catalog_api/search/listing.py, from its own texts: the values
 -- that the order compares, conditions, the order. Every value a client gave is a parameter.
 SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed,
-       s.title, s.created, s.updated, s.length_m, s.account, false AS removed /*keys*/
+       s.title, s.license, s.created, s.updated, s.length_m, s.account, false AS removed,
+       (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
+        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies /*keys*/
 FROM sequences s
 WHERE s.served /*conditions*/
 ORDER BY /*order*/ s.id
@@ -24,14 +31,16 @@ LIMIT $1;
 -- The same together with what was served once and was taken back. Each part walks its own index to its own limit.
 SELECT u.* FROM (
     (SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max,
-            s.indexed, s.title, s.created, s.updated, s.length_m, s.account, false AS removed /*keys*/
+            s.indexed, s.title, s.license, s.created, s.updated, s.length_m, s.account, false AS removed,
+            (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
+             WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies /*keys*/
      FROM sequences s
      WHERE s.served /*conditions*/
      ORDER BY /*order*/ s.id
      LIMIT $1)
     UNION ALL
     (SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max,
-            s.indexed, s.title, s.created, s.updated, s.length_m, s.account, true AS removed /*keys*/
+            s.indexed, s.title, s.license, s.created, s.updated, s.length_m, s.account, true AS removed, NULL::json AS copies /*keys*/
      FROM tombstones s
      WHERE true /*conditions*/
      ORDER BY /*order*/ s.id

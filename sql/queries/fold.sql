@@ -61,6 +61,33 @@ WITH taken AS (
 )
 SELECT count(*) FROM taken;
 
+-- name: fold_tiles
+WITH taken AS (
+    DELETE FROM tile_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM tile_deltas LIMIT $1)) RETURNING tile, touches
+), upserted AS (
+    INSERT INTO tile_versions AS v (tile, touches)
+    SELECT tile, sum(touches) FROM taken GROUP BY tile ORDER BY tile
+    ON CONFLICT (tile) DO UPDATE SET touches = v.touches + excluded.touches
+)
+SELECT count(*) FROM taken;
+
+-- name: touch_tiles
+-- What is drawn in this box changed, though no sequence did.
+INSERT INTO tile_deltas (tile) SELECT DISTINCT tiles_of($1::double precision[]);
+
+-- name: move_grid_scale
+-- The scale of `coef`, moved when it is older than $1, or when there are twice as many squares as then. One process folds
+-- at a time: this is part of it.
+INSERT INTO grid_scales AS g (squares, medians, maxima)
+SELECT squares, medians, maxima FROM grid_scale_now
+WHERE squares > 0
+  AND pg_try_advisory_xact_lock(lock_key('fold'))
+  AND NOT EXISTS (SELECT FROM grid_scales old
+                  WHERE old.at > now() - $1::interval
+                    AND old.squares * 2 > (SELECT count(DISTINCT cell) FROM cell_counts WHERE cell < 7000000))
+ON CONFLICT (only_row) DO UPDATE
+SET n = g.n + 1, at = now(), squares = excluded.squares, medians = excluded.medians, maxima = excluded.maxima;
+
 -- name: take_stale_counts
 -- Cells to look at again.
 DELETE FROM stale_counts WHERE (cell, instance) IN (

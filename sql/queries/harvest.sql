@@ -60,7 +60,8 @@ UPDATE runs r SET alive_at = clock_timestamp(), phase = $2,
     pictures_seen = pictures_seen + $11, pictures_changed = pictures_changed + $12,
     pictures_removed = pictures_removed + $13, pictures_quarantined = pictures_quarantined + $14,
     pictures_not_public = pictures_not_public + $15, pictures_expected = pictures_expected + $16,
-    pictures_skipped = pictures_skipped + $17, requests = requests + $18, received_bytes = received_bytes + $19
+    pictures_skipped = pictures_skipped + $17, requests = requests + $18, received_bytes = received_bytes + $19,
+    accounts_renamed = accounts_renamed + $20, terms_changed = terms_changed + $21
 FROM instances i
 WHERE r.n = $1 AND i.n = r.instance AND i.run = r.n AND r.outcome = 'running'
 RETURNING r.*;
@@ -76,7 +77,8 @@ UPDATE runs r SET
     pictures_seen = pictures_seen + $10, pictures_changed = pictures_changed + $11,
     pictures_removed = pictures_removed + $12, pictures_quarantined = pictures_quarantined + $13,
     pictures_not_public = pictures_not_public + $14, pictures_expected = pictures_expected + $15,
-    pictures_skipped = pictures_skipped + $16, requests = requests + $17, received_bytes = received_bytes + $18
+    pictures_skipped = pictures_skipped + $16, requests = requests + $17, received_bytes = received_bytes + $18,
+    accounts_renamed = accounts_renamed + $19, terms_changed = terms_changed + $20
 FROM instances i
 WHERE r.n = $1 AND i.n = r.instance AND i.run = r.n AND r.outcome = 'running'
 RETURNING r.n;
@@ -150,20 +152,30 @@ ON CONFLICT (id, instance) DO UPDATE SET state = sequences.state
 RETURNING id, n;
 
 -- name: keep_accounts
--- Names may change: the last one seen is kept, and whoever had another one is returned. Known ones are not inserted, since
--- every try uses up a number. Nothing when the run $4 was replaced.
+-- Names may change: the last one seen is kept, and whoever had another one is returned; once a day at most, because an
+-- instance that says both would have all of it read again at every visit. Known ones are not inserted, since every try uses
+-- up a number. Nothing when the run $4 was replaced.
 WITH seen AS (
     SELECT id, name FROM unnest($2::uuid[], $3::text[]) AS listed (id, name)
     WHERE NOT EXISTS (SELECT FROM accounts a WHERE a.id = listed.id AND a.instance = $1::smallint AND a.name = listed.name)
       AND EXISTS (SELECT FROM instances WHERE n = $1::smallint AND run = $4)
 ), renamed AS (
-    UPDATE accounts a SET name = s.name FROM seen s WHERE a.id = s.id AND a.instance = $1::smallint RETURNING a.id, a.n
+    UPDATE accounts a
+    SET name = s.name, renamed_at = CASE WHEN old.lately THEN a.renamed_at ELSE now() END
+    FROM seen s
+    JOIN (SELECT n, id, coalesce(renamed_at > now() - interval '1 day', false) AS lately
+          FROM accounts WHERE instance = $1::smallint) old USING (id)
+    WHERE a.n = old.n
+    RETURNING a.id, a.n, old.lately
 ), added AS (
     INSERT INTO accounts (id, instance, name)
     SELECT id, $1::smallint, name FROM seen WHERE id NOT IN (SELECT id FROM renamed) ORDER BY id
     ON CONFLICT (id, instance) DO UPDATE SET name = excluded.name
 )
-SELECT n FROM renamed;
+SELECT n FROM renamed WHERE NOT lately;
+
+-- name: has_retries
+SELECT EXISTS (SELECT FROM retries WHERE instance = $1);
 
 -- name: read_accounts
 SELECT id, n, name FROM accounts WHERE instance = $1 AND id = ANY($2::uuid[]);

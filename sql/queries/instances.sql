@@ -37,10 +37,15 @@ WHERE n = $1::smallint;
 UPDATE instances SET name = $2 WHERE n = $1;
 
 -- name: set_instance_state
+-- Somebody who resumes an instance knows that it is well: the breaker is closed.
+WITH closed AS (
+    UPDATE paces SET faults = 0, open_until = '-infinity'
+    WHERE instance = $1::smallint AND $2 = 'enabled' AND faults > 0
+)
 UPDATE instances SET
     state = $2, state_reason = $3,
     next_visit_at = CASE WHEN $2 = 'enabled' THEN now() ELSE next_visit_at END
-WHERE n = $1;
+WHERE n = $1::smallint;
 
 -- name: close_instance
 -- Before its data goes: nobody starts a visit any more, and the run that writes now is fenced off.
@@ -49,7 +54,8 @@ UPDATE instances SET state = 'paused', state_reason = $2, run = run + 1 WHERE n 
 -- name: list_instances
 -- For people: what is held of each instance. `pictures` counts what the sequences serve.
 SELECT i.n, i.id, i.name, i.url, i.source, i.state, i.state_reason, i.cadence_s, i.quiet_hours, i.version, i.last_success_at, i.last_error, i.failures,
-    i.capabilities, i.absence_decided,
+    i.capabilities, i.absence_decided, i.next_visit_at,
+    (SELECT count(*) FROM retries r WHERE r.instance = i.n) AS retries,
     coalesce(i.configuration #>> '{license,id}', '') AS license,
     coalesce(s.sequences, 0) AS sequences, coalesce(s.pictures, 0) AS pictures, now() AS at
 FROM instances i

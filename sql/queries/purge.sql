@@ -23,11 +23,12 @@ WITH gone AS (
 SELECT count(*) FROM gone;
 
 -- name: purge_idle_runs
--- Visits that found nothing new and met no fault: nearly all of them.
+-- Visits that found nothing new and met no fault: nearly all of them. Those between which a sequence waits are partial.
 WITH gone AS (
     DELETE FROM runs r USING instances i
-    WHERE i.n = r.instance AND r.n <> i.run AND r.outcome = 'done' AND r.started_at < now() - $1::interval
+    WHERE i.n = r.instance AND r.n <> i.run AND r.outcome IN ('done', 'partial') AND r.started_at < now() - $1::interval
       AND r.sequences_changed = 0 AND r.sequences_removed = 0 AND r.sequences_reconciled = 0
+      AND r.accounts_renamed = 0 AND r.terms_changed = 0 AND r.sequences_failed = 0 AND r.pictures_quarantined = 0
     RETURNING 1
 )
 SELECT count(*) FROM gone;

@@ -4,10 +4,13 @@
 SELECT r.n, i.name, r.started_at, extract(epoch FROM coalesce(r.ended_at, now()) - r.started_at)::float8 AS seconds,
        r.outcome, r.phase, r.sequences_seen, r.sequences_expected, r.sequences_changed, r.sequences_removed,
        r.sequences_reconciled, r.sequences_failed, r.pictures_seen, r.pictures_expected, r.pictures_changed,
-       r.pictures_removed, r.pictures_quarantined, r.requests, r.received_bytes, r.last_error, r.last_error_url, r.worker
+       r.pictures_removed, r.pictures_quarantined, r.requests, r.received_bytes,
+       r.accounts_renamed, r.terms_changed, r.last_error, r.last_error_url, r.worker
 FROM runs r JOIN instances i ON i.n = r.instance
 WHERE ($1 = '' OR i.name = $1)
-  AND ($3 OR r.outcome <> 'done' OR r.sequences_changed + r.sequences_removed + r.sequences_reconciled > 0)
+  AND ($3 OR r.outcome NOT IN ('done', 'partial') OR r.sequences_failed + r.pictures_quarantined > 0
+       OR r.sequences_changed + r.sequences_removed + r.sequences_reconciled + r.accounts_renamed
+       + r.terms_changed > 0)
 ORDER BY r.n DESC LIMIT $2;
 
 -- name: waiting_retries

@@ -64,6 +64,8 @@ CREATE TABLE accounts (
     id uuid NOT NULL,
     instance smallint NOT NULL REFERENCES instances,
     name text NOT NULL,
+    -- when another name of it last made its sequences due
+    renamed_at timestamptz,
     UNIQUE (id, instance)
 );
 

@@ -100,6 +100,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO panofed_writer', leaf);
     PERFORM create_item_function(cell);
     PERFORM create_nearest_function(cell);
+    PERFORM create_tile_function(cell);
 END
 $$;
 
@@ -171,6 +172,7 @@ BEGIN
         EXECUTE format('DROP TABLE IF EXISTS %I', 'pictures_' || to_hex(leaf.cell));
         EXECUTE format('DROP FUNCTION IF EXISTS %I(integer, integer, uuid)', item_function(leaf.cell));
         EXECUTE format('DROP FUNCTION IF EXISTS %I', nearest_function(leaf.cell));
+        EXECUTE format('DROP FUNCTION IF EXISTS %I', tile_function(leaf.cell));
         DELETE FROM leaf_deltas WHERE cell = leaf.cell;
         dropped := dropped + 1;
     END LOOP;

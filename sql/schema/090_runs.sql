@@ -6,7 +6,7 @@ CREATE TABLE runs (
     alive_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,
     phase text NOT NULL DEFAULT 'starting',
-    -- done: everything listed is merged; partial: something waits in retries or quarantine; failed: see last_error
+    -- done: everything listed is merged; partial: something waits in retries or was put into quarantine; failed: see last_error
     outcome text NOT NULL DEFAULT 'running' CHECK (outcome IN ('running', 'done', 'partial', 'failed', 'interrupted')),
     sequences_seen integer NOT NULL DEFAULT 0,
     sequences_changed integer NOT NULL DEFAULT 0,
@@ -29,7 +29,10 @@ CREATE TABLE runs (
     -- what the sequences to read say they hold
     pictures_expected bigint NOT NULL DEFAULT 0,
     -- records of a catalog that come from an instance harvested directly, or from us
-    pictures_skipped bigint NOT NULL DEFAULT 0
+    pictures_skipped bigint NOT NULL DEFAULT 0,
+    -- accounts with another name, and whether the instance had another licence or name: all they stand in is read again
+    accounts_renamed integer NOT NULL DEFAULT 0,
+    terms_changed integer NOT NULL DEFAULT 0
 );
 CREATE INDEX runs_instance ON runs (instance, n DESC);
 -- Few rows at any time: who works on an instance now is looked up before every visit.

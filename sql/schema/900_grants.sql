@@ -8,6 +8,9 @@ GRANT SELECT ON quarantine TO panofed_writer, panofed_operator;
 GRANT INSERT, UPDATE, DELETE ON
     instances, dictionaries, accounts, cameras, licenses, sequences, pictures, locator, leaf_deltas, count_deltas,
     cell_counts, stale_counts, month_deltas, month_counts, changes, runs, retries, quarantine TO panofed_writer;
+GRANT SELECT ON tile_deltas, tile_versions, grid_scales, grid_scale_now, sequence_lines
+    TO panofed_reader, panofed_writer, panofed_operator;
+GRANT INSERT, UPDATE, DELETE ON tile_deltas, tile_versions, grid_scales, sequence_lines TO panofed_writer;
 GRANT UPDATE ON leaves TO panofed_writer;
 GRANT UPDATE (purged_xid, purged_n) ON epochs TO panofed_writer;
 GRANT INSERT, UPDATE ON instances TO panofed_operator;

@@ -16,7 +16,9 @@ CHECKS = (
     "response_schema_conformance"
 )
 #: Requests made up for each operation besides the document's examples and the edges of its parameters.
-EXAMPLES = 12
+EXAMPLES = 25
+#: The feed of changes as events goes on for ever: this long it is listened to.
+_EVENTS_S = 2
 
 
 def test_every_answer_is_one_the_document_knows(judged: Judged, tmp_path: Path) -> None:
@@ -35,7 +37,8 @@ def test_every_answer_is_one_the_document_knows(judged: Judged, tmp_path: Path) 
 
 
 def _known(judged: Judged) -> str:
-    """Names of what exists: made-up ids would only ever be answered 404."""
+    """Its settings. Names of what exists, since made-up ids would only ever be answered 404; how long to listen."""
     sequence = judged.sequences[0]
     known = {"sequence": sequence.id, "picture": next(iter(sequence.items)), "name": "north", "size": "hd"}
-    return "\n".join(["[parameters]", *(f'"path.{name}" = "{value}"' for name, value in known.items())])
+    feed = ["[[operations]]", 'include-path = "/api/changes"', f"request-timeout = {_EVENTS_S}"]
+    return "\n".join(["[parameters]", *(f'"path.{name}" = "{value}"' for name, value in known.items()), *feed])

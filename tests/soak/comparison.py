@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from federation.errors import OriginRefused
@@ -36,11 +37,33 @@ UNSIGNALLED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silent:
-    """What happened on the instances, by name, without any signal; `late` are pictures."""
+    """What happened on the instances, by name, without any signal, and when; `late`: (instance, picture).
 
-    renamed: frozenset[str] = frozenset()
-    licensed: frozenset[str] = frozenset()
-    late: frozenset[str] = frozenset()
+    A sequence that changed after that was read again, and with it all that was silent: nothing of it is excused.
+    """
+
+    renamed: Mapping[str, datetime] = field(default_factory=dict)
+    licensed: Mapping[str, datetime] = field(default_factory=dict)
+    late: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+
+    def excuses_name(self, instance: str, sequence: Json) -> bool:
+        """Whether an account's name may be an older one."""
+        return _unread_since(sequence, self.renamed.get(instance))
+
+    def excuses_licence(self, instance: str, sequence: Json) -> bool:
+        """Whether the licence may be an older one."""
+        return _unread_since(sequence, self.licensed.get(instance))
+
+    def excuses_absence(self, instance: str, sequence: Json, picture: str) -> bool:
+        """Whether this picture of an instance's sequence may be missing."""
+        return _unread_since(sequence, self.late.get((instance, picture)))
+
+
+def _unread_since(sequence: Json, moment: datetime | None) -> bool:
+    if moment is None:
+        return False
+    updated = sequence.get("updated")
+    return updated is None or datetime.fromisoformat(updated) <= moment
 
 
 NOTHING = Silent()
@@ -105,7 +128,11 @@ def differences(catalog: ServedCatalog, served: Served, shown: Sequence[Shown], 
     found = [
         *(f"sequence {id} is missing" for id in sorted(sequences - set(served.listed))),
         *(f"sequence {id} is shown by nobody" for id in sorted(set(served.listed) - sequences)),
-        *(f"picture {id} is missing" for id in sorted(pictures - set(served.found) - silent.late)),
+        *(
+            f"picture {id} is missing"
+            for id in sorted(pictures - set(served.found))
+            if not _may_miss(id, shown, silent)
+        ),
         *(f"picture {id} is shown by nobody" for id in sorted(set(served.found) - pictures)),
         *(f"{id} is listed {n} times" for id, n in (served.listed + served.found).items() if n > 1),
     ]
@@ -114,6 +141,16 @@ def differences(catalog: ServedCatalog, served: Served, shown: Sequence[Shown], 
         offers = {each.name: each for each in shown if id in each.collections}
         found += _differences_of(catalog, served, id, offers, shown, silent)
     return found
+
+
+def _may_miss(id: str, shown: Sequence[Shown], silent: Silent) -> bool:
+    """Whether everybody who shows this picture does so since a moment that was not told."""
+    return all(
+        silent.excuses_absence(each.name, each.collections[sequence], id)
+        for each in shown
+        for sequence, items in each.items.items()
+        if any(item["id"] == id for item in items)
+    )
 
 
 def _outside(served: Served) -> list[str]:
@@ -143,13 +180,14 @@ def _differences_of(
     theirs = [
         item for item in origin.items[id] if item["id"] in mine or not _served_elsewhere(served, item, name, shown)
     ]
-    theirs = [item for item in theirs if item["id"] in mine or item["id"] not in silent.late]
+    collection = origin.collections[id]
+    theirs = [item for item in theirs if item["id"] in mine or not silent.excuses_absence(name, collection, item["id"])]
     wanted, have = [item["id"] for item in theirs], [item["id"] for item in answered]
     if wanted != have:
         return [f"sequence {id} has the pictures {have}, not {wanted}"]
 
     def same_sequence(collection: Json) -> None:
-        check = [_blurred(each, name, silent) for each in (ours, collection)]
+        check = [_blurred(each, name, origin.collections[id], silent) for each in (ours, collection)]
         assert_same(id, without(check[0], COMPUTED | {"panofed:indexed"}), without(check[1], COMPUTED))
         here = f"{catalog.url}/collections/{id}"
         root = f"{catalog.url}/"
@@ -165,7 +203,7 @@ def _differences_of(
     for place, (item, original) in enumerate(zip(answered, theirs, strict=True)):
         before = theirs[place - 1] if place else None
         after = theirs[place + 1] if place + 1 < len(theirs) else None
-        blurred = [_blurred(each, name, silent) for each in (item, original)]
+        blurred = [_blurred(each, name, collection, silent) for each in (item, original)]
         wrong = _said(f"picture {item['id']}", check_item, catalog, *blurred, origin, before, after)
         found += [f"{each} {_unlike_apart_from_links(*blurred)}" for each in wrong]
         if item["id"] in served.searched:
@@ -184,15 +222,15 @@ def _served_elsewhere(served: Served, item: Json, name: str, shown: Sequence[Sho
     )
 
 
-def _blurred(document: Json, instance: str, silent: Silent) -> Json:
-    """The document without what may have changed silently."""
+def _blurred(document: Json, instance: str, sequence: Json, silent: Silent) -> Json:
+    """A document of `sequence`, as the instance describes that, without what may have changed silently."""
     blurred = copy.deepcopy(document)
-    if instance in silent.renamed:
+    if silent.excuses_name(instance, sequence):
         blurred.get("properties", {}).pop("geovisio:producer", None)
         blurred.pop("geovisio:producer", None)
         for provider in [*blurred.get("providers", ()), *blurred.get("properties", {}).get("providers", ())]:
             provider.pop("name", None)
-    if instance in silent.licensed:
+    if silent.excuses_licence(instance, sequence):
         blurred.get("properties", {}).pop("license", None)
         blurred.pop("license", None)
         blurred["links"] = [link for link in blurred["links"] if link["rel"] != "license"]

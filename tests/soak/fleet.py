@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -40,6 +41,8 @@ class Fleet:
     members: list[Member] = field(default_factory=list)
     kills: int = 0
     freezes: int = 0
+    #: how programs ended that nobody had told to
+    ends: list[int] = field(default_factory=list)
     _leavers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -53,6 +56,7 @@ class Fleet:
         """Start again what has ended."""
         for member in self.members:
             if member.process is not None and member.process.poll() is not None:
+                self.ends.append(member.process.returncode)
                 _close(member.process)
                 self._launch(member)
 
@@ -65,10 +69,15 @@ class Fleet:
         self.kills += 1
         self._launch(member)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether any of them is."""
+        return any(member.frozen for member in self.members)
+
     def freeze(self, which: int, *, replace: bool) -> None:
         """Stop one where it stands; `replace`: another takes over meanwhile."""
         member = self.members[which % len(self.members)]
-        if member.process is None or member.frozen:
+        if member.process is None or member.frozen or member.process.poll() is not None:
             return
         os.kill(member.process.pid, signal.SIGSTOP)
         self.freezes += 1
@@ -87,14 +96,24 @@ class Fleet:
             member.frozen.clear()
 
     def stop(self) -> None:
-        """Ask all to end; who does not within half a minute is told so."""
-        self.thaw()
-        everybody = [each.process for each in self.members if each.process is not None] + self._leavers
-        for process in everybody:
+        """Ask all to end, but for those that are frozen; who does not within half a minute is told so."""
+        for member in self.members:
+            if member.process is not None and member.process not in member.frozen:
+                self._leavers.append(member.process)
+            member.process = None
+        for process in self._leavers:
             process.terminate()
-        slow = [process.pid for process in everybody if not _ended(process, 30.0)]
-        self.members, self._leavers = [], []
+        slow = [process.pid for process in self._leavers if not _ended(process, 30.0)]
+        self._leavers = []
         assert not slow, f"{slow} did not end within 30 s of SIGTERM"
+
+    def faults(self) -> list[str]:
+        """Errors in the programs' logs that nobody expected: those with a traceback.
+
+        A library's warnings have one too, when the database is away.
+        """
+        lines = [(log.name, line) for log in sorted(self.logs.glob("*.log")) for line in _lines(log)]
+        return [f"{name}: {line[:3_000]}" for name, line in lines if "Traceback" in line and _is_error(line)]
 
     def destroy(self) -> None:
         """Nothing is left running, whatever happened."""
@@ -125,6 +144,18 @@ class Fleet:
                 [sys.executable, "-m", "tests.soak.command", *member.arguments], cwd=ROOT, env=dict(self.environment),
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(errors="replace").splitlines()
+
+
+def _is_error(line: str) -> bool:
+    """Whether a log's line is an error; one that is no JSON is a program's last word."""
+    try:
+        return json.loads(line)["level"] in ("error", "critical")
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 import asyncpg
 
+from federation.errors import OriginRefused
 from federation.payload import Unpacker
+from tests.acceptance.federated import ServedCatalog
 
 _TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c
@@ -52,6 +55,23 @@ async def leaks(
 def _around(text: str, id: str) -> str:
     place = text.index(id)
     return text[max(0, place - _AROUND) : place + len(id) + _AROUND]
+
+
+def answered(catalog: ServedCatalog, *, hidden: Iterable[str], gone: Iterable[str]) -> list[str]:
+    """Addresses at which the catalog still has something of what nobody shows."""
+    paths = [f"/pictures/{id}" for id in hidden] + [
+        f"/collections/{id}{more}" for id in gone for more in ("", "/items")
+    ]
+    found = []
+    for path in paths:
+        try:
+            said = catalog.get(path)
+        except OriginRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                found.append(f"{path} is answered with {error.status}, not 404")
+        else:
+            found.append(f"{path} is answered: {str(said)[:300]}")
+    return found
 
 
 def logged(logs: Iterable[Path], secret: Collection[str]) -> list[str]:

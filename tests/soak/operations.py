@@ -1,148 +1,23 @@
-"""What people and operators do to two live instances, one random step at a time; each step says what it did."""
+"""What people and operators do to what is on two live instances; each step says what it did."""
 
 from __future__ import annotations
 
-import base64
-import json
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
-from typing import TypeAlias
-from uuid import UUID
 
 from panofed.demo import changes
-from panofed.demo.geovisio import ADMIN
-from panofed.demo.upload import complete_upload_set, send_pictures, start_upload_set, wait_until_idle
-from tests.soak.town import ACCOUNTS, PICTURES_EACH, NothingThere, Street, Town
+from panofed.demo.geovisio import ADMIN, Instance
+from panofed.demo.upload import complete_upload_set, wait_until_idle
+from panofed.demo.visitor import anonymous_collections, anonymous_items_of
+from tests.soak.steps import step
+from tests.soak.town import ACCOUNTS, NothingThere, Street, Town, token_id
 
-Step: TypeAlias = Callable[[Town], str]
-#: every step with how often it is taken
-STEPS: dict[Step, int] = {}
-_DRAWS = 5
 _KEYS = ("osm|surface", "osm|highway", "wd|P31")
 _VISIBILITIES: tuple[changes.Visibility, ...] = ("owner-only", "logged-only", "anyone")
 _SORTS = ("+gpsdate", "-gpsdate", "+filedate", "-filedate", "+filename", "-filename")
 _SPLITS = ({"split_distance": 3}, {"split_distance": 20}, {"split_distance": 100_000, "split_time": 1_000_000})
-
-
-def step(weight: int) -> Callable[[Step], Step]:
-    """Notes a function as a step taken with this weight."""
-
-    def note(function: Step) -> Step:
-        STEPS[function] = weight
-        return function
-
-    return note
-
-
-def take_step(town: Town) -> str:
-    """One step, drawn from the dice; NothingThere when the dice gave none that could be done."""
-    for _ in range(_DRAWS):
-        chosen = town.dice.choices(list(STEPS), list(STEPS.values()))[0]
-        with suppress(NothingThere):
-            return f"{chosen.__name__}: {chosen(town)}"
-    raise NothingThere
-
-
-def first_step(town: Town) -> str:
-    """One of those that need nothing to be there yet."""
-    chosen = town.dice.choice((upload, upload_in_secret, upload_the_old_way))
-    return f"{chosen.__name__}: {chosen(town)}"
-
-
-def _new_street(town: Town) -> Street:
-    files = next(town.stock, None)
-    if files is None:
-        raise NothingThere
-    return Street(instance=town.dice.choice(town.instances), account=town.dice.choice(ACCOUNTS), files=list(files))
-
-
-def _some_id(dice: random.Random) -> str:
-    return str(UUID(int=dice.getrandbits(128), version=4))
-
-
-@step(8)
-def upload(town: Town) -> str:
-    """An upload set of five pictures; some of the street's stay for later."""
-    street = _new_street(town)
-    files, street.files = street.files[:PICTURES_EACH], street.files[PICTURES_EACH:]
-    street.upload_set = changes.upload_pictures(street.api, files[0].stem, files)
-    town.streets.append(street)
-    return f"{street.instance.config.name} {street.upload_set}"
-
-
-@step(2)
-def upload_in_secret(town: Town) -> str:
-    """An upload set that nobody but its owner may see, from the first moment."""
-    street = _new_street(town)
-    street.secret = True
-    files, street.files = street.files[:3], street.files[3:]
-    body = {"title": files[0].stem, "visibility": town.dice.choice(("owner-only", "logged-only"))}
-    street.upload_set = str(street.api.call("POST", "/upload_sets", body)["id"])
-    changes.add_pictures(street.api, street.upload_set, files)
-    town.streets.append(street)
-    return f"{street.instance.config.name} {street.upload_set}"
-
-
-@step(3)
-def upload_the_old_way(town: Town) -> str:
-    """A sequence whose ids the client chooses."""
-    street = _new_street(town)
-    street.sequence = _some_id(town.dice)
-    files, street.files = street.files[:4], street.files[4:]
-    pictures = {_some_id(town.dice): file for file in files}
-    changes.upload_with_ids(street.api, street.sequence, files[0].stem, pictures)
-    town.streets.append(street)
-    return f"{street.instance.config.name} {street.sequence}"
-
-
-@step(2)
-def upload_under_known_ids(town: Town) -> str:
-    """Anybody sends other pictures to the other instance under ids that are taken."""
-    known, sequence = town.sequence(secret=False)
-    ids = known.pictures(sequence)
-    street = _new_street(town)
-    street.instance = next(each for each in town.instances if each is not known.instance)
-    held = town.sql(street.instance, "SELECT id FROM pictures UNION ALL SELECT id FROM sequences;")
-    ids = [id for id in ids if id not in held]
-    if not ids or sequence in held:
-        raise NothingThere
-    # with an account, as nobody could change an anonymous one's afterwards
-    street.sequence = sequence if town.dice.random() < 0.7 else _some_id(town.dice)
-    account = town.dice.choice(("", street.account))
-    pictures = dict(zip(ids, street.files, strict=False))
-    changes.upload_with_ids(street.instance.api(account), street.sequence, "known ids", pictures)
-    street.account, street.files = account or "Default account", []
-    town.streets.append(street)
-    return f"{street.instance.config.name} {street.sequence}: {len(pictures)}"
-
-
-@step(4)
-def add_pictures(town: Town) -> str:
-    """More pictures for an upload set that was shared out already, or a sequence made the old way."""
-    street = town.street(files=True)
-    files, street.files = street.files[:2], street.files[2:]
-    if street.upload_set:
-        changes.add_pictures(street.api, street.upload_set, files)
-        return street.upload_set
-    for position, file in enumerate(files, start=100 + town.dice.randrange(1_000)):
-        fields = {"position": str(position), "isBlurred": "true"}
-        street.api.upload(f"/collections/{street.sequence}/items", "picture", file, fields)
-    wait_until_idle(street.api)
-    return street.sequence
-
-
-@step(2)
-def leave_unfinished(town: Town) -> str:
-    """A sequence without pictures, or an upload set that is never completed."""
-    street = _new_street(town)
-    if town.dice.random() < 0.5:
-        return changes.open_empty_sequence(street.api, "never to come")
-    unfinished = start_upload_set(street.api, "never completed")
-    send_pictures(street.api, unfinished, street.files[:2])
-    return unfinished
 
 
 @step(8)
@@ -175,6 +50,27 @@ def edit_sequence(town: Town) -> str:
     ))  # fmt: skip
     edit()
     return sequence
+
+
+@step(3)
+def take_tag_away(town: Town) -> str:
+    """A tag of a sequence or of a picture goes."""
+    street, sequence, picture = town.picture()
+    api = street.api
+    of_picture = town.dice.random() < 0.5
+    path = f"/collections/{sequence}/items/{picture}" if of_picture else f"/collections/{sequence}"
+    document = api.get(path)
+    tags = (document["properties"] if of_picture else document).get("semantics") or []
+    # a picture repeats those of its sequence
+    own = [each for each in tags if not (of_picture and "sequence" in str(each.get("inherited_from", "")))]
+    if not own:
+        raise NothingThere
+    tag = town.dice.choice(own)
+    if of_picture:
+        changes.tag_picture(api, picture, tag["key"], tag["value"], "delete")
+    else:
+        changes.tag_sequence(api, sequence, tag["key"], tag["value"], "delete")
+    return f"{picture if of_picture else sequence} {tag['key']}"
 
 
 @step(2)
@@ -223,6 +119,7 @@ def delete_picture(town: Town) -> str:
     """A picture goes for good."""
     street, _, picture = town.picture()
     changes.delete_picture(street.api, picture)
+    town.deleted.add(picture)
     return picture
 
 
@@ -230,6 +127,7 @@ def delete_picture(town: Town) -> str:
 def delete_sequence(town: Town) -> str:
     """A sequence goes for good."""
     street, sequence = town.sequence()
+    town.deleted |= set(street.pictures(sequence))
     changes.delete_sequence(street.api, sequence)
     if not street.upload_set:
         town.streets.remove(street)
@@ -240,6 +138,7 @@ def delete_sequence(town: Town) -> str:
 def delete_upload(town: Town) -> str:
     """An upload set goes with all its sequences."""
     street = town.street(upload_set=True)
+    town.deleted |= {id for sequence in street.sequences() for id in street.pictures(sequence)}
     changes.delete_upload_set(street.api, street.upload_set)
     town.streets.remove(street)
     return street.upload_set
@@ -274,33 +173,61 @@ def transfer(town: Town) -> str:
 def rename_account(town: Town) -> str:
     """A login server gives an account another name: told by no signal."""
     instance, account = town.dice.choice(town.instances), town.dice.choice(ACCOUNTS)
-    town.renamed.add(instance.config.name)
     owner = f"SELECT account_id FROM tokens WHERE id = '{token_id(instance.state.tokens[account])}'"
     name = f"{account} {town.dice.randrange(1_000)}"
     town.sql(instance, f"UPDATE accounts SET name = '{name}' WHERE id = ({owner});")
+    town.renamed[instance.config.name] = town.clock(instance)
     return f"{instance.config.name} {account}: {name}"
 
 
 @step(3)
 def commit_slowly(town: Town) -> str:
     """A transaction of two seconds; others finish, and are harvested, meanwhile. Its `updated` is older than theirs."""
-    street, sequence = town.sequence()
-    _, other = town.sequence(instance=street.instance)
+    return commit_slowly_at(town, town.dice.choice(town.instances), 2.0)
+
+
+def commit_slowly_at(town: Town, instance: Instance, lasts_s: float) -> str:
+    """The same on this instance, with two sequences that everybody sees."""
+    shown = anonymous_collections(instance.url)
+    if len(shown) < 2:
+        raise NothingThere
+    by_title = sorted(shown, key=lambda id: (shown[id].get("title", ""), id))
+    sequence, other = town.dice.sample(by_title, 2)
     title = f"Slow {town.dice.randrange(1_000)}"
     slow = Thread(
         target=town.sql,
         args=(
-            street.instance,
+            instance,
             f"BEGIN; UPDATE sequences SET metadata = jsonb_set(metadata, '{{title}}', '\"{title}\"')"
-            f" WHERE id = '{sequence}'; SELECT pg_sleep(2); COMMIT;",
+            f" WHERE id = '{sequence}'; SELECT pg_sleep({lasts_s}); COMMIT;",
         ),
     )
     slow.start()
     time.sleep(0.3)
-    if other != sequence:
-        changes.rename_sequence(street.instance.api(ADMIN), other, "Quick")
+    changes.rename_sequence(instance.api(ADMIN), other, f"Quick {town.dice.randrange(1_000)}")
     slow.join()
     return f"{sequence} {title}, {other} meanwhile"
+
+
+def last_steps(town: Town) -> str:
+    """What no later step can cover up: on each instance a picture is edited, and something commits late."""
+    done = 0
+    for instance in town.instances:
+        with suppress(NothingThere):
+            _turn_any(town, instance)
+            commit_slowly_at(town, instance, 3.0)
+            done += 1
+    return f"{done} instances"
+
+
+def _turn_any(town: Town, instance: Instance) -> None:
+    """Another heading for one of the pictures that everybody sees."""
+    shown = [item for id in anonymous_collections(instance.url) for item in anonymous_items_of(instance.url, id)]
+    if not shown:
+        raise NothingThere
+    item = town.dice.choice(shown)
+    heading = int(item["properties"].get("view:azimuth") or 0)
+    changes.turn_picture(instance.api(ADMIN), item["id"], (heading + 1 + town.dice.randrange(300)) % 360)
 
 
 @step(2)
@@ -324,16 +251,10 @@ def finish_processing(town: Town) -> str:
         raise NothingThere
     name, picture = town.waiting.pop(town.dice.randrange(len(town.waiting)))
     instance = next(each for each in town.instances if each.config.name == name)
-    town.late.add(picture)
     town.sql(
         instance,
         "BEGIN; SET LOCAL session_replication_role = replica;"
         f"UPDATE pictures SET preparing_status = 'prepared' WHERE id = '{picture}'; COMMIT;",
     )
+    town.late[name, picture] = town.clock(instance)
     return picture
-
-
-def token_id(token: str) -> str:
-    """The id of an API token, which its middle part says."""
-    middle = token.split(".")[1]
-    return str(json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))["sub"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from federation.errors import OriginRefused
 from panofed.cluster import Cluster
@@ -21,6 +23,8 @@ from panofed.demo.walk import SequenceSpec
 
 PICTURES_EACH = 5
 ACCOUNTS = ("alice", "bob")
+#: when something last happened without a signal, by the instance's own clock
+Moments: TypeAlias = dict[str, datetime]
 #: Lyon, Antananarivo, and the antimeridian, which sequences may cross
 PLACES = ((45.75, 4.83), (-18.91, 47.53), (-16.85, 179.9997))
 
@@ -64,11 +68,15 @@ class Town:
     dice: random.Random
     stock: Iterator[list[Path]]
     streets: list[Street] = field(default_factory=list)
+    #: the kinds of step that are still to come in this round
+    bag: list[Any] = field(default_factory=list)
     #: instances whose accounts were renamed, whose licence changed: nothing they signal
-    renamed: set[str] = field(default_factory=set)
-    licensed: set[str] = field(default_factory=set)
-    #: pictures that were processed after their sequence was published, told by no signal
-    late: set[str] = field(default_factory=set)
+    renamed: Moments = field(default_factory=dict)
+    licensed: Moments = field(default_factory=dict)
+    #: (instance, picture) that was processed after its sequence was published, told by no signal
+    late: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    #: pictures that were deleted
+    deleted: set[str] = field(default_factory=set)
     #: pictures that wait for processing: (instance's database, picture)
     waiting: list[tuple[str, str]] = field(default_factory=list)
 
@@ -103,6 +111,10 @@ class Town:
     def sql(self, instance: Instance, text: str) -> str:
         """What an administrator of the instance's database does."""
         return self.database.client(instance.config.database).text(text)
+
+    def clock(self, instance: Instance) -> datetime:
+        """The instance's own time, which its `updated` are of."""
+        return datetime.fromisoformat(self.sql(instance, "SELECT clock_timestamp();").strip())
 
     def held(self) -> set[str]:
         """Ids of all pictures both instances hold, whoever may see them."""
@@ -147,3 +159,9 @@ def _specs(dice: random.Random, count: int) -> Iterator[SequenceSpec]:
             start=plain.start + timedelta(hours=number, days=dice.randrange(60)), pictures=dice.choice((6, 7)),
             with_heading=dice.random() < 0.7, artist=dice.choice(("", "Camille Demo")),
         )  # fmt: skip
+
+
+def token_id(token: str) -> str:
+    """The id of an API token, which its middle part says."""
+    middle = token.split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))["sub"])

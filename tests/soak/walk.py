@@ -26,9 +26,11 @@ from tests.acceptance.fidelity import shown_by
 from tests.invariants import check_invariants
 from tests.soak.comparison import NOTHING, Compared, Silent, compare
 from tests.soak.fleet import Fleet
-from tests.soak.leaks import leaks, logged
-from tests.soak.operations import first_step, take_step
+from tests.soak.leaks import answered, leaks, logged
+from tests.soak.operations import last_steps
+from tests.soak.steps import take_step
 from tests.soak.town import NothingThere, Town, drawn_streets
+from tests.soak.uploads import first_step
 
 #: What settings do not let users choose: the cursor really moves within a walk, leaves split, and what a program that
 #: was killed or frozen held is soon another's.
@@ -47,6 +49,11 @@ _FIRST_UPLOADS = 4
 _STEPS_BEFORE_BLOWS = 8
 #: the longest pause between two steps: harvesters see most states, not only the last
 _PAUSE_S = 0.3
+#: after so many steps the walk waits, for so long at most, until two visits have ended
+_LOOK_AFTER, _LOOK_S = 8, 6.0
+#: what happens to the machines, all of it before any of it happens again
+_BLOWS = ("kill", "kill", "kill", "freeze", "freeze", "database", "instance", "licence")
+_BLOW_SHARE, _THAW_SHARE = 0.15, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +83,23 @@ class Walk:
     fleet: Fleet
     report: Callable[[str], None]
     blows: random.Random
+    #: what was done how often, steps and blows by name
     done: dict[str, int] = field(default_factory=dict)
+    bag: list[str] = field(default_factory=list)
     originally: list[InstanceConfig] = field(default_factory=list)
 
     async def go(self) -> None:
         """All steps, then peace, then both comparisons. AssertionError says what is wrong and how to repeat it."""
         try:
             await asyncio.to_thread(self._take_steps)
+            await self._tell_visits()
             await self.settle("harvest", "--once")
             first = await self._compared("after incremental passes", self._silent())
+            await asyncio.to_thread(self._wake_the_last)
             await self.reconcile()
             await self._compared("after reconciliation", NOTHING, first)
+            faults = self.fleet.faults()
+            assert not faults, "\n".join(faults)
         except AssertionError as error:
             raise AssertionError(f"{error}\nto repeat it: {self.plan.command}; logs: {self.fleet.logs}") from error
 
@@ -94,20 +107,39 @@ class Walk:
         self.fleet.start()
         begun = time.monotonic()
         for number in range(1, self.plan.steps + 1):
-            if number > _STEPS_BEFORE_BLOWS and self.blows.random() < 0.12:
+            if number > _STEPS_BEFORE_BLOWS and self.blows.random() < _BLOW_SHARE:
                 self._say(number, self._blow())
+            if self.fleet.frozen and self.blows.random() < _THAW_SHARE:
+                self.fleet.thaw()
+                self._say(number, "blow thaw")
             try:
                 said = take_step(self.town) if number > _FIRST_UPLOADS else first_step(self.town)
             except NothingThere:
                 said = "nothing there"
             except (OriginRefused, DemoError) as error:
                 # people ask for what is not possible, too
-                said = f"refused: {str(error)[:150]}"
+                said = f"refused: {' '.join(str(error).split())[:150]}"
             self._say(number, said)
             self.fleet.keep_running()
+            if number % _LOOK_AFTER == 0:
+                self._let_them_look()
             time.sleep(self.blows.uniform(0, _PAUSE_S))
+        self._let_them_look()
+        self._say(self.plan.steps + 1, f"commit_slowly at last: {last_steps(self.town)}")
+        # one is never heard of again, and is woken when all it wrote about is long done by others
+        self.fleet.freeze(self.blows.randrange(2), replace=False)
         self.fleet.stop()
         self.report(f"walked {self.plan.steps} steps in {time.monotonic() - begun:.0f} s: {json.dumps(self.done)}")
+
+    def _let_them_look(self) -> None:
+        """On a busy machine the walk waits for those who follow it: what is harvested at the end alone shows little."""
+        seen, deadline = asyncio.run(self._visits()), time.monotonic() + _LOOK_S
+        while time.monotonic() < deadline and asyncio.run(self._visits()) < seen + 2:
+            time.sleep(0.1)
+
+    async def _visits(self) -> int:
+        rows = await self.ask("SELECT count(*)::int AS n FROM runs WHERE outcome IN ('done', 'partial')")
+        return int(rows[0]["n"])
 
     def _say(self, number: int, said: str) -> None:
         kind = said.partition(":")[0]
@@ -117,15 +149,13 @@ class Walk:
     def _blow(self) -> str:
         """What machines do to programs."""
         which = self.blows.randrange(2)
-        kind = self.blows.choices(
-            ("kill", "freeze", "thaw", "database", "instance", "licence"), (8, 4, 5, 1.5, 1.5, 0.7)
-        )[0]
+        if not self.bag:
+            self.bag = self.blows.sample(_BLOWS, len(_BLOWS))
+        kind = self.bag.pop()
         if kind == "kill":
             self.fleet.kill(which)
         elif kind == "freeze":
             self.fleet.freeze(which, replace=self.blows.random() < 0.6)
-        elif kind == "thaw":
-            self.fleet.thaw()
         elif kind == "database":
             self.cluster.stop(self.blows.choice(("fast", "immediate")))
             time.sleep(self.blows.uniform(0, 1))
@@ -140,9 +170,16 @@ class Walk:
         time.sleep(self.blows.uniform(0, 2))
         if licence:
             instance.config = replace(instance.config, license=replace(CC_BY_SA, spdx="CC-BY-4.0"))
-            self.town.licensed.add(instance.config.name)
         instance.stop()
         instance.start()
+        if licence:
+            self.town.licensed[instance.config.name] = self.town.clock(instance)
+
+    def _wake_the_last(self) -> None:
+        """Those still frozen go on for a moment, and are told to end."""
+        self.fleet.thaw()
+        time.sleep(self.blows.uniform(0.2, 1.5))
+        self.fleet.stop()
 
     async def settle(self, *command: str) -> None:
         """Harvest until visits end well and find nothing more; what was put off comes in time."""
@@ -174,9 +211,20 @@ class Walk:
             await self.ask("UPDATE instances SET cursor = NULL, crawl_after = NULL")
         await self.settle("harvest", "--once")
 
+    async def _tell_visits(self) -> None:
+        """What the programs did while the walk went on: a walk that nobody followed would show nothing."""
+        rows = await self.ask(
+            "SELECT outcome, count(*)::int AS runs, sum(sequences_changed)::int AS changed,"
+            " sum(sequences_removed)::int AS removed, sum(pictures_changed)::int AS pictures"
+            " FROM runs GROUP BY outcome ORDER BY outcome"
+        )
+        self.report("visits meanwhile: " + json.dumps([dict(row) for row in rows]))
+        changed = sum(row["changed"] for row in rows)
+        assert changed >= self.plan.steps / 10, f"only {changed} sequences were harvested while the walk went on"
+
     def _silent(self) -> Silent:
         town = self.town
-        return Silent(renamed=frozenset(town.renamed), licensed=frozenset(town.licensed), late=frozenset(town.late))
+        return Silent(renamed=dict(town.renamed), licensed=dict(town.licensed), late=dict(town.late))
 
     async def _compared(self, when: str, silent: Silent, before: Compared | None = None) -> Compared:
         compared = await asyncio.to_thread(compare, self.catalog, silent, singles=before is not None)
@@ -200,10 +248,13 @@ class Walk:
         shown = await asyncio.to_thread(shown_by, self.catalog)
         public = {item["id"] for each in shown for items in each.items.values() for item in items}
         sequences = {id for each in shown for id in each.collections}
-        hidden = await asyncio.to_thread(self.town.held) - public
+        hidden = (await asyncio.to_thread(self.town.held) | self.town.deleted) - public
         known = {str(row["id"]) for row in await connection.fetch("SELECT id FROM sequences")}
         secret = await asyncio.to_thread(self.town.secrets)
-        found = await leaks(connection, hidden=hidden, gone=known - sequences, secret=secret)
+        gone = known - sequences
+        found = await leaks(connection, hidden=hidden, gone=gone, secret=secret)
+        found += await asyncio.to_thread(answered, self.catalog, hidden=hidden, gone=gone)
+        self.report(f"{len(hidden)} hidden or deleted pictures, {len(gone)} gone sequences looked for")
         return found + logged(self.fleet.logs.glob("*.log"), secret)
 
     async def ask(self, statement: str) -> list[asyncpg.Record]:
@@ -242,7 +293,7 @@ def prepared(plan: Plan, origins: Origins, folder: Path, report: Callable[[str],
         environment = settings_environment(settings) | {"SOAK_RELAXED": json.dumps(RELAXED), "SOAK_BREAK": plan.damage}
         fleet = Fleet(environment=environment, logs=folder / "logs")
         fleet.logs.mkdir(parents=True, exist_ok=True)
-        stock = drawn_streets(origins.python, folder / "pictures", dice, max(6, plan.steps // 4))
+        stock = drawn_streets(origins.python, folder / "pictures", dice, 6 + plan.steps // 3)
         town = Town(instances=instances, database=origins.cluster, dice=dice, stock=stock)
         with served(settings) as url:
             walk = Walk(

@@ -77,7 +77,7 @@ async def world(factory: Factory) -> dict[str, str]:
     await factory.connection.execute("UPDATE sequences SET account = $1, created = now()", n)
     return {
         "sequence": stored.id, "picture": next(iter(stored.items)), "user": user, "name": "north", "size": "sd",
-        "file": "manifest.json",
+        "file": "manifest.json", "z": "15", "x": "16597", "y": "11273",
     }  # fmt: skip
 
 

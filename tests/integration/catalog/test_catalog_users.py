@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -10,7 +12,7 @@ import httpx2
 import pystac
 import pytest
 
-from tests.catalog_factory import START, Factory, Stored, line
+from tests.catalog_factory import START, Factory, Serving, Stored, line
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -143,3 +145,28 @@ async def test_unknown_user_is_404(client: httpx2.AsyncClient, path: str) -> Non
     answer = await client.get(f"/api/users{path}")
     assert answer.status_code == 404
     assert answer.json()["status"] == 404
+
+
+async def test_sequences_of_a_contributor_as_a_table(serving: Serving, factory: Factory) -> None:
+    made = [
+        await factory.sequence(line(2.0 + n, 48.0, n + 1), title=title) for n, title in enumerate(("a", "=1+1", "é"))
+    ]
+    alice = await account(factory, "alice", *made)
+    await account(factory, "bob", await factory.sequence(line(9.0, 48.0, 1)))
+    path = f"/api/users/{alice}/collection"
+    async with serving(collections_limit_max=2) as client:
+        answer = await client.get(path, params={"format": "csv", "limit": "1", "sortby": "stats:items"})
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/csv")
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert [row["id"] for row in rows] == [each.id for each in made]
+        assert [row["name"] for row in rows] == ["a", "'=1+1", "é"]
+        assert [row["nb_pictures"] for row in rows] == ["1", "2", "3"]
+        assert {(row["status"], row["license"], row["instance"]) for row in rows} == {("ready", "etalab-2.0", "north")}
+        assert (rows[2]["min_x"], rows[2]["max_y"], rows[2]["capture_date"]) == ("4.0", "48.0", "2024-05-02")
+        assert [row["id"] for row in csv.DictReader(io.StringIO((await client.get(
+            path, params={"format": "csv", "bbox": "2.9,47,3.1,49"})).text))] == [made[1].id]  # fmt: skip
+        asked = await client.get(path, headers={"accept": "text/csv"})
+        assert asked.headers["content-type"].startswith("text/csv")
+        assert (await client.get(path)).json()["type"] == "Collection"
+        refused = await client.get(path, params={"format": "xml"})
+        assert refused.status_code == 400 and refused.json()["details"]["parameter"] == "format"

@@ -34,6 +34,8 @@ _TABLES = {
         FROM month_counts c JOIN instances i ON i.n = c.instance WHERE c.pictures > 0""",
     "quarantine": "SELECT to_jsonb(count(*)) FROM quarantine",
     "retries": "SELECT to_jsonb(count(*)) FROM retries",
+    "ranges": "SELECT to_jsonb(count(*)) FROM ranges",
+    "followups": "SELECT to_jsonb(count(*)) FROM followups",
     "count_deltas": "SELECT to_jsonb(count(*)) FROM count_deltas",
     "runs that never ended": "SELECT to_jsonb(count(*)) FROM runs WHERE outcome = 'running'",
 }

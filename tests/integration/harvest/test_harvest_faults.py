@@ -157,8 +157,9 @@ async def test_a_sequence_that_always_fails_stands_in_retries_and_holds_nobody(w
     assert await world.check() == 15
     cursor = await world.admin.fetchval("SELECT cursor FROM instances")
     assert cursor is not None
-    # while it waits it is not asked for
-    await world.good_visit()
+    # while it waits it is not asked for, and the visit does not say that all is done
+    assert (await world.visit()).outcome == "partial"
+    await world.check()
     assert not any(bad in request for request in origin.requests)
     await make_retries_due(world)
     await world.visit()
@@ -176,7 +177,7 @@ async def test_a_sequence_in_retries_that_changes_is_read_at_once(world: World) 
     origin.faults[f"/collections/{bad.id}/items"] = html(500)
     await world.visit()
     origin.faults.clear()
-    await world.good_visit()
+    assert (await world.visit()).outcome == "partial"
     assert bad.id in await retries(world)
     origin.touch(bad)
     await world.good_visit()
@@ -222,7 +223,8 @@ async def test_an_instance_that_fails_for_every_sequence_is_left_alone_after_a_f
     assert len(await retries(world)) == 5
     # the next visit does not stumble over the same five
     origin.faults = {f"/collections/{id}/items": refusal(503) for id in await retries(world)}
-    assert (await world.visit(page_sequences=50)).outcome == "done"
+    assert (await world.visit(page_sequences=50)).outcome == "partial"
+    assert len(await world.served()) == 15
     assert await world.check() == 15
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from harvester.progress import Progress
 from tests.harvest_world import World
+from tests.origin import Origin, answer
 
 NAN = float("nan")
 POINT = {"type": "Point"}
@@ -132,3 +134,53 @@ async def test_a_public_picture_that_is_withdrawn_leaves_nothing_but_the_change(
     origin.touch(sequence)
     await world.good_visit()
     assert await world.served() == {}
+
+
+async def secrets_at_every_seam(world: World) -> tuple[Origin, list[str]]:
+    """An instance, and sequences that never were public: the last of each page of the listing, as tombstones."""
+    origin = await world.origin()
+    for n in range(16):
+        origin.add_sequence(2, at=(2.3 + n / 50, 48.85))
+    secret = [origin.sequences[id] for id in sorted(origin.sequences)[3::4]]
+    for sequence in secret:
+        sequence.gone = True
+    return origin, [sequence.id for sequence in secret]
+
+
+@pytest.mark.parametrize("ranges", [1, 4])
+async def test_first_crawl_broken_off_at_a_sequence_that_never_was_public_does_not_note_it(
+    ranges: int, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin, secret = await secrets_at_every_seam(world)
+    asked = 0
+
+    async def fail(request: web.Request) -> web.Response | None:
+        nonlocal asked
+        asked += "id > " in request.query.get("filter", "") and "updated" not in request.query["filter"]
+        return answer({}, 503) if asked > 2 else None
+
+    origin.hook = fail
+    assert (await world.visit(crawl_ranges=ranges)).outcome == "failed"
+    stored = await world.everything_stored()
+    assert "id%20%3E%20'...'" in stored
+    assert not [id for id in secret if id in stored + caplog.text]
+    origin.hook = None
+    await world.good_visit(crawl_ranges=ranges)
+    await world.check_same()
+
+
+async def test_listing_that_fails_after_a_sequence_that_never_was_public_does_not_name_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin, secret = await secrets_at_every_seam(world)
+    await world.good_visit()
+    origin.touch(*origin.sequences.values())
+
+    async def fail(request: web.Request) -> web.Response | None:
+        return answer({}, 503) if secret[0] in request.path_qs else None
+
+    origin.hook = fail
+    progress = await world.visit()
+    assert progress.outcome == "failed"
+    assert "id%20%3E%20'...'" in progress.last_error_url
+    assert not [id for id in secret if id in await world.everything_stored() + caplog.text]

@@ -30,6 +30,15 @@ async def learnt(world: World) -> dict[str, str]:
     return {row["key"]: row["value"] for row in rows}
 
 
+async def test_a_first_visit_reads_the_landing_page_once(world: World) -> None:
+    origin = await filled(world)
+    assert [request for request in origin.requests if request.strip("/") == ""] == ["/"]
+    await world.age("instances", "configuration_at", "25 hours")
+    await world.age("paces", "rules_at", "25 hours")
+    await world.good_visit()
+    assert [request for request in origin.requests if request.strip("/") == ""] == ["/"]
+
+
 async def test_a_way_that_is_refused_by_now_is_replaced_in_the_same_visit(world: World) -> None:
     origin = await filled(world)
     assert (await learnt(world))["listing"] == "id"

@@ -60,7 +60,8 @@ async def test_pictures_of_a_sequence_that_was_merged_away_are_there_at_every_co
     assert await absent(world) == set()
 
 
-async def test_pictures_exchanged_by_two_sequences_of_one_lane_are_there_at_every_commit(world: World) -> None:
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+async def test_pictures_exchanged_by_sequences_are_there_at_every_commit(world: World, lanes: int) -> None:
     origin, (first, *_, last) = await watched(world)
     ours, theirs = first.pictures[:3], last.pictures[:3]
     for picture in ours:
@@ -68,7 +69,8 @@ async def test_pictures_exchanged_by_two_sequences_of_one_lane_are_there_at_ever
     for picture in theirs:
         origin.move(picture, first)
     origin.touch(*origin.sequences.values())
-    await world.good_visit(instance_concurrency=1, page_sequences=100)
+    # the two are larger than a batch each, so that no lane reads both into one
+    await world.good_visit(instance_concurrency=lanes, visit_lanes=lanes, page_sequences=100)
     await world.check_same()
     assert await absent(world) == set()
 

@@ -166,8 +166,27 @@ async def test_a_renamed_account_makes_all_its_sequences_due(world: World, caplo
     with caplog.at_level(logging.INFO, logger="harvester.names"):
         progress = await world.good_visit()
     assert progress.sequences_reconciled == len(renamed) - 1
+    assert await world.admin.fetchval("SELECT accounts_renamed FROM runs ORDER BY n DESC LIMIT 1") == 1
     assert "accounts renamed" in caplog.text
     await world.check_same()
+
+
+async def test_an_account_with_two_names_is_not_read_again_at_every_visit(world: World) -> None:
+    origin = await filled(world)
+    for n, sequence in enumerate(origin.sequences.values()):
+        name = {"name": f"name {n % 2}", "roles": ["producer"], "id": "541c79f4-6e49-4834-a1b2-60044320abfd"}
+        sequence.collection = {"providers": [name]}
+        for picture in sequence.pictures:
+            picture.item = {"providers": [name]}
+        origin.touch(sequence)
+    await world.good_visit()
+    await world.good_visit()
+    assert (await world.good_visit()).pictures_seen == 0
+    await world.check_same()
+    # a day later a new name is heard again
+    await world.age("accounts", "renamed_at", "25 hours")
+    origin.touch(*origin.sequences.values())
+    assert (await world.good_visit()).accounts_renamed == 1
 
 
 async def test_a_new_licence_of_the_instance_makes_everything_due(world: World) -> None:
@@ -178,9 +197,11 @@ async def test_a_new_licence_of_the_instance_makes_everything_due(world: World) 
     configuration = {"name": {"en": "here"}, "license": {"id": "CC-BY-SA-4.0"}}
     origin.faults["/configuration"] = lambda: answer(configuration)
     await world.good_visit()
-    assert (await world.good_visit()).sequences_reconciled == 0
+    before = await world.good_visit()
+    assert (before.sequences_reconciled, before.terms_changed) == (0, 0)
     await world.age("instances", "configuration_at", "25 hours")
-    assert (await world.good_visit()).sequences_reconciled == len(origin.sequences)
+    after = await world.good_visit()
+    assert (after.sequences_reconciled, after.terms_changed) == (len(origin.sequences), 1)
     await world.check_same()
     # nothing else of it makes anything due
     configuration["version"] = {"n": "2"}

@@ -151,6 +151,19 @@ def test_pause_and_resume_change_the_table_alone(run: Run, database: str, path: 
     assert path.read_text() == TEXT
 
 
+def test_resume_closes_the_circuit_breaker_and_pause_does_not(run: Run, database: str) -> None:
+    run("pause", "small")
+    sql(
+        database,
+        "INSERT INTO paces (instance, faults, open_until) SELECT n, 7, now() + interval '1 hour' FROM instances",
+    )
+    run("pause", "small")
+    assert sql(database, "SELECT faults FROM paces") == [(7,), (7,)]
+    run("resume", "small")
+    rows = sql(database, "SELECT i.name FROM paces p JOIN instances i ON i.n = p.instance WHERE p.open_until > now()")
+    assert rows == [("large",)]
+
+
 @pytest.mark.parametrize(("option", "decision"), [("--confirm", "confirmed"), ("--refuse", "refused")])
 def test_resume_after_a_brake_explains_and_needs_a_decision(
     run: Run, database: str, option: str, decision: str

@@ -59,6 +59,18 @@ def test_a_visit_under_way_tells_how_far_it_is_and_what_went_wrong(shown: Shown)
     assert "run 4: no answer (https://a.example/api/x)" in output
 
 
+def test_what_no_date_told_of_is_mentioned_with_its_visit(shown: Shown, database: str) -> None:
+    async def change() -> None:
+        connection = await asyncpg.connect(database)
+        await connection.execute("UPDATE runs SET accounts_renamed = 2, terms_changed = 1 WHERE n = 3")
+        await connection.close()
+
+    assert "read again" not in shown()
+    asyncio.run(change())
+    output = shown()
+    assert "run 3: another licence or name of the instance: everything is read again; 2 accounts have another" in output
+
+
 def test_visits_that_found_nothing_are_shown_on_request(shown: Shown) -> None:
     assert len([line for line in shown().splitlines() if "small" in line]) == 2
     assert len([line for line in shown("--all").splitlines() if "small" in line]) == 4

@@ -65,7 +65,7 @@ class Fleet:
     def settings(self, **overrides: object) -> Settings:
         """Ranges and leases small enough to see them change hands; one worker takes 2 of 6 connections."""
         values: dict[str, object] = {
-            "database_url": self.world.dsn, "page_sequences": 8, "page_pictures": 10, "batch_pictures": 6,
+            "database_url": self.world.dsn, "page_sequences": 4, "page_pictures": 10, "batch_pictures": 6,
             "crawl_ranges": 8, "visit_lanes": 2, "run_lease_s": 2, "worker_jobs": 4, "instance_slot_lease_s": 2,
             "cadence_s": 600, "instance_concurrency": 6, "log_level": "info",
         }  # fmt: skip
@@ -121,6 +121,15 @@ class Fleet:
         await self.until(
             "SELECT count(DISTINCT worker) FILTER (WHERE NOT done AND worker <> '') > 1 AND bool_or(done) FROM ranges"
         )
+
+    async def go_on(self, requests: int) -> None:
+        """Let so many more requests come."""
+        wanted = len(self.origin.log.came) + requests
+
+        async def so() -> bool:
+            return len(self.origin.log.came) >= wanted
+
+        await eventually(so, within_s=HANGS_S)
 
     async def until_crawled(self) -> None:
         await self.until("SELECT cursor IS NOT NULL FROM instances")

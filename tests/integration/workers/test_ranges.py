@@ -104,11 +104,25 @@ async def test_a_range_taken_away_is_not_written_by_its_former_reader(world: Wor
     await world.check_same()
 
 
+#: What the run's row had counted whenever a range was done.
+COUNTED_WHEN_DONE = """
+    CREATE TABLE counted_when_done (sequences_changed integer);
+    CREATE FUNCTION note_counted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        INSERT INTO counted_when_done
+        SELECT r.sequences_changed FROM runs r JOIN instances i ON i.run = r.n WHERE i.n = NEW.instance;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER note_counted AFTER UPDATE OF done ON ranges FOR EACH ROW WHEN (NEW.done)
+    EXECUTE FUNCTION note_counted();
+"""
+
+
 async def test_a_helper_reads_ranges_of_anothers_run_and_counts_into_its_row(world: World) -> None:
     origin = await large(world)
     origin.hook = pause
     settings = harvest_settings(**SETTINGS)
     harvester = Harvester(dsn=world.dsn, pool=world.pool, settings=settings)
+    await world.admin.execute(COUNTED_WHEN_DONE)
     leading = asyncio.create_task(world.visit(**SETTINGS))
 
     async def cut() -> bool:
@@ -122,6 +136,8 @@ async def test_a_helper_reads_ranges_of_anothers_run_and_counts_into_its_row(wor
     assert (led.outcome, helped.outcome) == ("done", "done")
     assert helped.sequences_changed > 0
     assert led.sequences_changed == 30
+    # all of it was told before the last range was done: from then on the run may end, and takes nothing more
+    assert await world.admin.fetchval("SELECT max(sequences_changed) FROM counted_when_done") == 30
     assert await world.admin.fetchval("SELECT requests FROM runs") == len(origin.requests)
     await world.check()
     await world.check_same()

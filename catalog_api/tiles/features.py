@@ -1,0 +1,54 @@
+"""The layers `sequences` and `pictures`: written by the database, which hands over finished bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from catalog_api.index.index import Index
+from catalog_api.tiles.address import EXTENT, Tile
+from federation.leaves import LeafSet
+from federation.queries import query
+
+SEQUENCE_FIELDS = ("id", "account_id", "model", "type", "date", "gps_accuracy", "h_pixel_density")
+PICTURE_FIELDS = (
+    "id",
+    "account_id",
+    "ts",
+    "heading",
+    "sequences",
+    "first_sequence",
+    "type",
+    "model",
+    "gps_accuracy",
+    "h_pixel_density",
+)
+#: The last zoom of each band of lines, as in sql/schema/085_tiles.sql.
+_BANDS = (7, 10, 13, 15)
+
+#: Numbers of accounts; None is all.
+Accounts = Sequence[int] | None
+
+
+async def sequence_layer(index: Index, tile: Tile, accounts: Accounts) -> bytes:
+    """Lines of sequences: one index scan of the lines simplified for this zoom."""
+    band = next(last for last in _BANDS if tile.z <= last)
+    rows = await index.fetch(query("tile_sequences"), tile.z, tile.x, tile.y, band, accounts)
+    layer: bytes | None = rows[0]["layer"]
+    return layer or b""
+
+
+async def picture_layer(index: Index, tile: Tile, accounts: Accounts) -> bytes:
+    """Pictures: by the kept plan of the leaf that holds them all, as nearly every tile of zoom 15 has."""
+    box = tile.box()
+
+    async def ask(leaves: LeafSet) -> bytes:
+        cells = leaves.covering(box)
+        if not cells:
+            return b""
+        around = (box.west, box.south, box.east, box.north)
+        corner = (float(tile.units), float(tile.x * EXTENT), float(tile.y * EXTENT))
+        rows = await index.ask(query("tile_pictures"), cells, leaves.version, *around, *corner, accounts)
+        layer: bytes | None = rows[0]["layer"]
+        return layer or b""
+
+    return await index.repeat(ask)

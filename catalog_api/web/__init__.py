@@ -1,0 +1,1 @@
+"""Pages for people: the map, the sequences, a picture, what this catalog is, and ways on from where nothing is."""

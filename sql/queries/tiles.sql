@@ -1,0 +1,73 @@
+-- What tiles are made from.
+
+-- name: tile_states
+-- The versions of several tiles in one snapshot. $1: which of them (counted from 0), $2: a number of a tile that it is in,
+-- $3: how many tiles there are. Each row also has what is the same for all.
+WITH keys AS (SELECT i, tile FROM unnest($1::integer[], $2::integer[]) AS k (i, tile)),
+touched AS (
+    SELECT i, touches FROM keys JOIN tile_versions USING (tile)
+    UNION ALL
+    SELECT i, touches FROM keys JOIN tile_deltas USING (tile)
+)
+SELECT i, coalesce(sum(touches), 0)::bigint AS touches, (SELECT epoch FROM epochs) AS epoch,
+       coalesce((SELECT n FROM grid_scales), 0) AS scale
+FROM generate_series(0, $3::integer - 1) AS i LEFT JOIN touched USING (i)
+GROUP BY i ORDER BY i;
+
+-- name: tile_counts
+-- Counts of cells within spans of numbers ($1 to $2, each), as arrays of numbers in PostgreSQL's binary form: what is
+-- folded, and what is not (between the least and the greatest number, for the caller to choose from). One cell may come
+-- several times, once for each instance.
+WITH spans AS (SELECT first, last FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)),
+counted AS (
+    SELECT c.cell, c.pictures, c.pictures_360, c.latest
+    FROM spans s JOIN cell_counts c ON c.cell BETWEEN s.first AND s.last
+    UNION ALL
+    SELECT d.cell, d.pictures, d.pictures_360, CASE WHEN d.pictures > 0 THEN d.latest END
+    FROM count_deltas d
+    WHERE d.cell BETWEEN (SELECT min(first) FROM spans) AND (SELECT max(last) FROM spans)
+)
+SELECT array_send(array_agg(cell)) AS cells, array_send(array_agg(pictures)) AS pictures,
+       array_send(array_agg(pictures_360)) AS pictures_360,
+       array_send(array_agg(coalesce(latest, '1970-01-01') - '1970-01-01'::date)) AS latest
+FROM counted;
+
+-- name: tile_grid_scale
+-- What `coef` compares with: as it was kept, or as it is before the first was kept.
+SELECT medians, maxima FROM grid_scales
+UNION ALL
+SELECT medians, maxima FROM grid_scale_now WHERE NOT EXISTS (SELECT FROM grid_scales);
+
+-- name: tile_sequences
+-- The layer `sequences` of a tile ($1/$2/$3) from the lines of a band ($4), of some accounts ($5) or of all (null). Lines
+-- are made for zooms from 6 on: what is smaller than a unit of a tile above is a dash of one unit.
+WITH tile AS (
+    SELECT ST_TileEnvelope($1, $2, $3) AS box, ST_TileEnvelope($1, $2, $3, margin => 64.0 / 4096) AS around,
+           40075016.68557849 / 4096 / (1::bigint << $1) AS unit
+), lines AS (
+    SELECT coalesce(
+               ST_AsMVTGeom(l.geom, t.box, 4096, 64, true),
+               CASE WHEN $1 < 6 THEN (
+                   SELECT ST_Collect(dash(ST_MakePoint(x, y), 1))
+                   FROM (SELECT DISTINCT floor((ST_XMin(part.geom) - ST_XMin(t.box)) / t.unit) AS x,
+                                floor((ST_YMax(t.box) - ST_YMax(part.geom)) / t.unit) AS y
+                         FROM ST_Dump(l.geom) AS part) AS apart
+                   WHERE x BETWEEN 0 AND 4095 AND y BETWEEN 0 AND 4095)
+               END) AS geom,
+           l.id::text AS id, l.account_id::text AS account_id, l.model,
+           CASE WHEN l.is_360 THEN 'equirectangular' ELSE 'flat' END AS type, l.day::text AS date,
+           l.accuracy_m AS gps_accuracy, round(l.pixel_density)::integer AS h_pixel_density
+    FROM tile t JOIN sequence_lines l ON l.geom && t.around
+    WHERE l.band = $4::smallint AND ($5::integer[] IS NULL OR l.account = ANY($5))
+)
+SELECT ST_AsMVT(f, 'sequences', 4096, 'geom') AS layer FROM lines AS f WHERE geom IS NOT NULL;
+
+-- name: tile_pictures
+-- The layer `pictures` of a tile; see pictures_in_tile().
+SELECT pictures_in_tile($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS layer;
+
+-- name: tile_accounts
+-- The accounts of one id that have something to show.
+SELECT a.n FROM accounts a
+WHERE a.id = $1 AND EXISTS (SELECT FROM sequences s WHERE s.account = a.n AND s.pictures > 0)
+ORDER BY a.n;
