@@ -5,7 +5,9 @@ local at = 0
 
 function init(arguments)
   for line in io.lines(arguments[1]) do
-    paths[#paths + 1] = wrk.format("GET", line, { ["Host"] = wrk.host .. ":" .. wrk.port, ["Accept"] = "*/*" })
+    local headers = { ["Host"] = wrk.host .. ":" .. wrk.port, ["Accept"] = "*/*" }
+    if arguments[2] then headers["If-None-Match"] = arguments[2] end
+    paths[#paths + 1] = wrk.format("GET", line, headers)
   end
 end
 

@@ -35,14 +35,19 @@ def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
-def measure(root: str, paths: list[str], *, concurrency: int, seconds: float, own: bool = False) -> Measure:
-    """Ask for the paths round and round for some seconds, over that many connections kept open; `own`: never by wrk."""
+def measure(
+    root: str, paths: list[str], *, concurrency: int, seconds: float, own: bool = False, etag: str = ""
+) -> Measure:
+    """Ask for the paths round and round for some seconds, over that many connections kept open; `own`: never by wrk.
+
+    `etag` is what the client says it has.
+    """
     if not own and has_wrk():
-        return _with_wrk(root, paths, concurrency, seconds)
-    return asyncio.run(_with_sockets(root, paths, concurrency, seconds))
+        return _with_wrk(root, paths, concurrency, seconds, etag)
+    return asyncio.run(_with_sockets(root, paths, concurrency, seconds, etag=etag))
 
 
-def _with_wrk(root: str, paths: list[str], concurrency: int, seconds: float) -> Measure:
+def _with_wrk(root: str, paths: list[str], concurrency: int, seconds: float, etag: str) -> Measure:
     base = urlsplit(root)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
         listing.write("\n".join(base.path + path for path in paths))
@@ -50,6 +55,7 @@ def _with_wrk(root: str, paths: list[str], concurrency: int, seconds: float) -> 
         # wrk takes whole seconds only
         command = ["wrk", "-t1", f"-c{concurrency}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         command += ["-s", str(SCRIPT), f"{base.scheme}://{base.netloc}", "--", listing.name]
+        command += [etag] if etag else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in done.stdout.splitlines():
         if line.startswith("measured "):
@@ -74,6 +80,8 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status = int(head.split(b" ", 2)[1])
+    if status in (204, 304):
+        return status, 0
     _, found, rest = head.partition(b"\r\ncontent-length:")
     if found:
         length = int(rest.split(b"\r\n", 1)[0])
@@ -93,10 +101,11 @@ def each_once(root: str, paths: list[str]) -> Measure:
 
 
 async def _with_sockets(
-    root: str, paths: list[str], concurrency: int, seconds: float, *, most: int | None = None
+    root: str, paths: list[str], concurrency: int, seconds: float, *, most: int | None = None, etag: str = ""
 ) -> Measure:
     base = urlsplit(root)
-    requests = [f"GET {base.path}{path} HTTP/1.1\r\nHost: {base.netloc}\r\n\r\n".encode() for path in paths]
+    known = f"If-None-Match: {etag}\r\n" if etag else ""
+    requests = [f"GET {base.path}{path} HTTP/1.1\r\nHost: {base.netloc}\r\n{known}\r\n".encode() for path in paths]
     latencies: list[float] = []
     counters = {"sent": 0, "bytes": 0, "failed": 0}
     begin = time.perf_counter()
@@ -110,7 +119,7 @@ async def _with_sockets(
             status, length = await _exchange(reader, writer, request)
             latencies.append(time.perf_counter() - started)
             counters["bytes"] += length
-            counters["failed"] += status != 200
+            counters["failed"] += status not in (200, 204, 304)
         writer.close()
         await writer.wait_closed()
 

@@ -9,6 +9,7 @@ python -m bench.run visits                   passes over 25 instances: nothing n
 python -m bench.run real                     the same over a real GeoVisio instance, polite and not
 python -m bench.run workers --items 12000    a first crawl of one slow instance by 1, 2 and 4 workers
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
+python -m bench.run tiles                    tiles of a world of 262,000 hexagons, 500,000 sequences
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
 """
@@ -39,6 +40,7 @@ from bench.real import measure_real
 from bench.report import harvest_json, harvest_markdown, sizes_markdown, write_report
 from bench.requests import CLASSES
 from bench.stages import measure_stages, stages_markdown
+from bench.tiles import measure_tiles, tiles_markdown
 from bench.visits import measure_resume, measure_visits, resume_markdown, visits_markdown
 
 SMALL, LARGE = 100_000, 1_000_000
@@ -186,6 +188,18 @@ def workers(options: argparse.Namespace) -> None:
     _keep(options, "workers", workers_bench.workers_markdown(measured), body)
 
 
+def tiles(options: argparse.Namespace) -> None:
+    """Cold tiles by zoom, kept ones and 304 under load, the densest beside raw SQL. The world stays."""
+    product = product_of(options)
+    product = replace(product, directory=options.directory / "tiles", ports=(options.port,))
+    product.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        report = measure_tiles(product)
+    finally:
+        product.cluster.stop()
+    _keep(options, "tiles", tiles_markdown(report), asdict(report))
+
+
 def docs(options: argparse.Namespace) -> None:
     """Write the tables of docs/benchmarks.md from the newest results."""
     sys.stdout.write(write_tables(options.page, options.output))
@@ -207,6 +221,7 @@ def everything(options: argparse.Namespace) -> None:
     real(options)
     resume(_changed(options, items=SMALL))
     counts(options)
+    tiles(options)
 
 
 def _changed(options: argparse.Namespace, **values: object) -> argparse.Namespace:
@@ -224,6 +239,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "real": real,
     "resume": resume,
     "workers": workers,
+    "tiles": tiles,
     "all": everything,
     "docs": docs,
 }

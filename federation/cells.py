@@ -150,6 +150,17 @@ def outline(cell: int) -> tuple[tuple[float, float], ...]:
     return tuple(h3.cell_to_boundary(cell))
 
 
+def middle(cell: int) -> tuple[float, float]:
+    """(latitude, longitude) of a cell's centre."""
+    latitude, longitude = h3.cell_to_latlng(cell)
+    return latitude, longitude
+
+
+def base_cells() -> list[int]:
+    """The 122 cells of resolution 0, in ascending order."""
+    return sorted(h3.get_res0_cells())
+
+
 def spans_meeting(box: Box, resolution: int, ancestors: int) -> list[tuple[int, int]]:
     """The cells of `resolution` that may meet a box that does not cross the antimeridian, as spans of their numbers.
 

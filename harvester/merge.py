@@ -93,6 +93,8 @@ async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
         row[0] for row in await connection.fetch(query("cells_of_sequences"), batch.sequences)
     )
     held = rows_of(await connection.execute(query("hold_copies"), former, batch.sequences))
+    if held:
+        await connection.execute(query("hold_newer_copies"), batch.instance, batch.sequences)
     cells = sorted({*former, *(row[0] for row in await connection.fetch(query("held_cells")))}) if held else former
     await _locate(connection, batch.instance, held=held, staged=lane.staged)
     gone, others = await _remove(connection, batch, cells, lane) if held else (0, set[int]())
@@ -100,6 +102,8 @@ async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
     touched = {row[0] for row in await connection.fetch(query("touched_sequences"))}
     if held:
         touched |= {row[0] for row in await connection.fetch(query("relink_kept"), cells)}
+    else:
+        await connection.execute(query("hold_sequences"), batch.sequences)
     touched |= others | await _describe(connection, batch, packer)
     await _settle(connection, lane, batch, touched)
     return Merged(arrived=arrived, gone=gone, sequences=frozenset(touched))
@@ -111,6 +115,8 @@ async def _locate(connection: Connection, instance: int, *, held: int, staged: i
     if held or new < staged:
         await connection.execute(query("locate_copies"), instance)
         await connection.execute(query("find_unserved"), instance)
+        if await connection.fetchval(query("hold_served")):
+            raise asyncpg.SerializationError("the copy that was served went away meanwhile")
 
 
 async def _remove(connection: Connection, batch: Batch, cells: list[int], lane: Lane) -> tuple[int, set[int]]:

@@ -49,14 +49,19 @@ class Progress:
     last_error_url: str = ""
     outcome: str = "running"
     started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     #: who tells the run's row holds it: what is told twice would count twice
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _told: tuple[int, ...] = ()
 
     @property
     def elapsed_s(self) -> float:
-        """Since the visit began."""
-        return time.monotonic() - self.started
+        """Since the visit began; once it has ended, what it took."""
+        return (time.monotonic() if self.ended is None else self.ended) - self.started
+
+    def end(self) -> None:
+        """The visit is over."""
+        self.ended = time.monotonic()
 
     @property
     def pictures_per_s(self) -> float:

@@ -111,6 +111,7 @@ class Harvester:
                     await self.pool.execute(
                         query("visit_not_started"), row["n"], progress.last_error, self._backoff(row, error)
                     )
+        progress.end()
         on_progress(progress)
         return progress
 
@@ -249,6 +250,7 @@ class Harvester:
         finally:
             with suppress(DatabaseError):
                 await asyncio.shield(report_help(self.pool, run, progress))
+            progress.end()
         return progress
 
     async def _refresh_configuration(self, row: Row, run: int, client: InstanceClient, progress: Progress) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 
 from federation.errors import ConfigurationError, PanofedError
 from federation.settings import Settings, load_settings
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 Folder = Annotated[Path | None, typer.Argument(help="Where to. Without it PANOFED_EXPORTS_DIR, which is served.")]
 Leaf = Annotated[list[str] | None, typer.Option("--leaf", help="Only this leaf (an H3 cell); may be given again.")]
+ArchiveFile = Annotated[Path, typer.Argument(help="The archive to write.")]
 DropStale = Annotated[
     bool, typer.Option("--drop-stale", help="Drop the files of leaves that changed before any is written anew.")
 ]
@@ -79,6 +81,43 @@ def geoparquet(folder: Folder = None, leaf: Leaf = None, drop_stale: DropStale =
     console.print(_summary(manifest, where), soft_wrap=True)
 
 
+@export_app.command()
+def pmtiles(
+    file: ArchiveFile = Path("map.pmtiles"),
+    hexagons: Annotated[bool, typer.Option("--hexagons", help="The map with hexagons at every zoom.")] = False,
+) -> None:
+    """Write the whole map as one PMTiles archive, for any file server or CDN.
+
+    It is read back and compared with live tiles before it takes its name. One that was cut off goes on where it stood.
+    """
+    from catalog_api.tiles.content import Map
+    from panofed.exports.archive import Archive, Progress
+
+    with told():
+        settings = load_settings()
+        dsn = settings.database_read_url or ready_database(settings, report=console.print)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("tiles"),
+                   TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+        try:
+            with RichProgress(*columns, console=console, transient=True) as display:
+                line = display.add_task("looking which tiles there are", total=None)
+                progress = Progress(
+                    on_start=lambda tiles: display.update(line, description="making", total=tiles),
+                    on_tile=lambda: display.update(line, advance=1),
+                )
+                written = Archive(
+                    settings=settings, dsn=dsn, file=file, map=Map.V2 if hexagons else Map.V1, progress=progress
+                ).write()
+        except KeyboardInterrupt:
+            console.print("stopped; the next export goes on from here")
+            raise typer.Exit(130) from None
+    console.print(
+        f"{written.tiles:,} tiles, {written.bytes / 1e6:,.1f} MB, in {escape(str(file))}; {written.kept:,} of an export that "
+        f"was cut off; {written.compared:,} compared with live ones",
+        soft_wrap=True,
+    )
+
+
 def _write_for_ever(settings: Settings, dsn: str) -> None:
     from catalog_api.routes.exports import exports_folder
     from panofed.exports.write import Export
@@ -107,7 +146,7 @@ def _bar() -> Iterator[Report]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("pictures"),
                TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as display:
+    with RichProgress(*columns, console=console, transient=True) as display:
         line = display.add_task("looking what changed", total=None)
 
         def start(leaves: int, pictures: int) -> None:

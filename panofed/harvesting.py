@@ -174,6 +174,8 @@ def _told_visit(visit: Visited) -> str:
     told = f"{escape(visit.instance)}: {outcome} in {visit.elapsed_s:,.1f} s. {sequences}. {pictures}. {cost}."
     if noted := read_again(visit.accounts_renamed, visit.terms_changed):
         told += f"\n  {noted}"
+    if visit.outcome == "partial" and not (visit.sequences_failed or visit.pictures_quarantined):
+        told += f"\n  sequences of earlier visits wait for another try: panofed runs {escape(visit.instance)}"
     if visit.last_error:
         told += f"\n  [yellow]{escape(with_address(visit.last_error, visit.last_error_url))}[/]"
     return told

@@ -152,7 +152,7 @@ class Factory:
                 "INSERT INTO instances (id, name, url, state, asset_hosts) VALUES ($1, $1, $2, 'enabled', $3)"
                 " RETURNING n",
                 name,
-                host_of(name),
+                f"{host_of(name)}/api",
                 list(hosts),
             )
         return self._instances[name]

@@ -36,6 +36,10 @@ WRONG = {
            OR NOT coalesce(prev_at ~= before_at::point, true) OR NOT coalesce(next_at ~= after_at::point, true)
         UNION ALL
         SELECT id FROM pictures WHERE NOT served AND (prev_id IS NOT NULL OR next_id IS NOT NULL)""",
+    "sequence that is not drawn as it should be": """
+        SELECT s.n, s.pictures, l.bands
+        FROM sequences s FULL JOIN (SELECT n, count(*) AS bands FROM sequence_lines GROUP BY n) l USING (n)
+        WHERE coalesce(s.pictures > 0, false) IS DISTINCT FROM (coalesce(l.bands, 0) = 4)""",
     "served sequences of one id": """
         SELECT id FROM sequences WHERE state = 'merged' GROUP BY id HAVING count(*) FILTER (WHERE served) <> 1""",
     "removed sequence that keeps something": """

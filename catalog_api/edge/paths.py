@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class Paths:
     """An ASGI application around starlette's router, which compares a path with one pattern after the other.
 
-    That took 8 microseconds for an early route, 45 for the last and for paths that do not exist. A path without
-    parameters is found at once; of the others only those are compared that begin alike. Everything that is no request
-    is the router's.
+    That was most of an answer at a late route, or where there is none: 60 of 100 microseconds with 34 routes. A path
+    without parameters is found at once; of the others only those are compared that begin alike. Everything that is no
+    request is the router's.
     """
 
     def __init__(self, router: ASGIApp, routes: Iterable[BaseRoute], nothing: ASGIApp) -> None:

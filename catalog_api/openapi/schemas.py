@@ -58,6 +58,15 @@ SCHEMAS: dict[str, Schema] = {
         name=_ref("Label"), description=_ref("Label"), color=_TEXT, auth=_object(enabled={"type": "boolean"}),
         license={"type": "object"}, licenses=_many(_object(["id"], id=_TEXT, url=_TEXT)),
     ),
+    "Style": _object(
+        version={"const": 8}, name=_TEXT, metadata={"type": "object"}, layers=_many({"type": "object"}),
+        sources={"type": "object"},
+    ),
+    "TileJson": _object(
+        tilejson={"const": "3.0.0"}, name=_TEXT, tiles=_TEXTS, minzoom=_COUNT, maxzoom=_COUNT,
+        bounds=_many({"type": "number"}),
+        vector_layers=_many(_object(id=_TEXT, minzoom=_COUNT, maxzoom=_COUNT, fields={"type": "object"})),
+    ),
     "Label": _object(label=_TEXT, langs={"type": "object", "additionalProperties": _TEXT}),
     "Collection": _object(
         type={"const": "Collection"}, stac_version=_TEXT, id=_TEXT, description=_TEXT, license=_TEXT, extent=_EXTENT,

@@ -53,19 +53,15 @@ def both(predicates: Iterable[Predicate | None]) -> Predicate | None:
 
 
 def spliced(
-    name: str, predicate: Predicate | None, *, walks: bool = False, marks: Mapping[str, str] | None = None
+    name: str, predicate: Predicate | None, *, marks: Mapping[str, str] | None = None
 ) -> tuple[str, tuple[object, ...]]:
     """The named statement with the predicate at its mark `filter`, and the values to add to its own.
 
-    `walks`: the statement reads an index in its order and stops when it has enough. The planner must not think that
-    next to nothing passes the filter, since it would read and sort everything instead: within a CASE it guesses a half.
     `marks` are texts of named fragments for its other marks, each with the text that stands for it in the file.
     """
     statement, count = _statement(name)
     if predicate is not None:
-        condition = predicate.at(count + 1).sql
-        condition = f"CASE WHEN {condition} THEN true ELSE false END" if walks else f"({condition})"
-        statement = statement.replace("/* filter */", f"AND {condition}")
+        statement = statement.replace("/* filter */", f"AND ({predicate.at(count + 1).sql})")
     for mark, text in (marks or {}).items():
         statement = statement.replace(mark, text)
     return statement, () if predicate is None else predicate.arguments

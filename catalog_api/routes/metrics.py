@@ -79,7 +79,7 @@ async def _tell(catalog: Catalog) -> None:
 def gauges(catalog: Catalog) -> dict[str, float]:
     """What one worker is like at this moment."""
     leaves = catalog.index.known
-    return catalog.connections.gauges() | {
+    return catalog.connections.gauges() | catalog.tiles.gauges() | {
         "large_answers": catalog.settings.large_answers_at_once - catalog.large_answers._value,
         "loop_lag_seconds": catalog.tally.loop_lag_s,
         "cached_leaves": 0 if leaves is None else len(leaves.cells),

@@ -119,6 +119,13 @@ def _hexagon_columns(counts: Counts) -> list[mvt.Column]:
     return [*amounts, dates, kinds, mvt.names("id", counts.cells)]
 
 
+async def populated(source: Source, span: tuple[int, int]) -> list[int]:
+    """The cells between two numbers that have pictures."""
+    counts = await _read(source, np.array([span[0]]), np.array([span[1]]))
+    cells: list[int] = counts.cells.tolist()
+    return cells
+
+
 def _lattice_spans(tile: Tile) -> tuple[Numbers, Numbers]:
     """Numbers of squares whose middle may be in a tile: a span for each row, or one for all where rows are whole."""
     box = tile.box()

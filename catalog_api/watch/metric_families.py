@@ -27,6 +27,10 @@ WORKER_GAUGES = {
     "cached_leaf_set_version": "Version of the set of leaves in the worker's memory",
     "cached_instances": "Instances in the worker's memory",
     "cached_dictionaries": "Compression dictionaries in the worker's memory",
+    "tiles_held": "Finished tiles in the worker's memory",
+    "tiles_held_bytes": "Bytes of finished tiles in the worker's memory",
+    "tiles_made": "Tiles this worker made since it started",
+    "tiles_hits": "Tiles this worker found finished since it started",
     "worker_resident_bytes": "Resident memory",
     "worker_start_time_seconds": "When the worker started, in seconds since 1970",
 }

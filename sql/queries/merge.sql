@@ -29,10 +29,26 @@ WHERE l.id IN (
 ORDER BY l.id, l.copy
 FOR UPDATE OF l;
 
+-- name: hold_newer_copies
+-- Copies of what goes from $1's sequences $2 that another instance's merge added while its locks were waited for: the
+-- statement that waited does not see them, and one of them may have to be shown now. Who adds another one waits for us.
+INSERT INTO held (id, copy, instance, cell, sequence, rank)
+SELECT l.id, l.copy, l.instance, l.cell, l.sequence, l.rank
+FROM locator l
+WHERE l.id IN (
+    SELECT h.id FROM held h
+    WHERE h.copy = 0 AND h.instance = $1 AND h.sequence = ANY($2::integer[])
+      AND NOT EXISTS (SELECT FROM stage s WHERE s.id = h.id)
+) AND NOT EXISTS (SELECT FROM held h WHERE h.id = l.id AND h.instance = l.instance)
+ORDER BY l.id, l.copy
+FOR UPDATE OF l;
+
 -- name: hold_sequences
 -- What is computed of a sequence below must not be computed by two at once: the later would write the older figures.
+-- The other instances' sequences of the same ids too: one of them may be served in its place.
 -- Always after the locator's locks, in the order of the key.
-SELECT n FROM sequences WHERE n = ANY($1::integer[]) ORDER BY n FOR NO KEY UPDATE;
+SELECT n FROM sequences WHERE id IN (SELECT id FROM sequences WHERE n = ANY($1::integer[])) ORDER BY n
+FOR NO KEY UPDATE;
 
 -- name: held_cells
 SELECT DISTINCT cell FROM held;
@@ -58,6 +74,13 @@ ON CONFLICT (id, copy) DO NOTHING;
 -- name: find_unserved
 INSERT INTO unserved (id)
 SELECT s.id FROM stage s JOIN locator l ON l.id = s.id AND l.instance = $1 AND l.copy <> 0;
+
+-- name: hold_served
+-- How many of those stand behind a copy that is gone by now: both were new to each other when this merge began.
+WITH there AS (
+    SELECT l.id FROM locator l WHERE l.copy = 0 AND l.id IN (SELECT id FROM unserved) ORDER BY l.id FOR KEY SHARE
+)
+SELECT count(*) FROM unserved u WHERE u.id NOT IN (SELECT id FROM there);
 
 -- name: find_kept
 -- Pictures that are here already, in the same place and with the same content.

@@ -6,6 +6,7 @@ What a machine must have for these tests, and what says so when it is missing: D
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -84,7 +85,7 @@ async def visit(browser: Browser, site: FederatedCatalog, request: pytest.Fixtur
 
         async def go(path: str, **options: object) -> Visitor:
             visitor = await stack.enter_async_context(visiting(browser, site, **options))
-            visitor.shots = ARTEFACTS / request.node.name
+            visitor.shots = ARTEFACTS / re.sub(r"\W+", "-", request.node.name).strip("-")
             await visitor.open(path)
             return visitor
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 
 from tests.acceptance.federated import FederatedCatalog
@@ -48,6 +50,7 @@ def host_of(item: dict[str, Any]) -> str:
 
 
 async def test_the_map_shows_pictures(visit: Visit) -> None:
+    before_s = browser_cpu_s()
     visitor = await visit("/")
     await visitor.see_map(*LAYERS)
     # what a visitor waits for and what it weighs: kept, not judged, since it depends on the machine
@@ -55,8 +58,19 @@ async def test_the_map_shows_pictures(visit: Visit) -> None:
         "() => ({ ms: Math.round(performance.now()), bytes: performance.getEntries()"
         ".reduce((sum, each) => sum + (each.transferSize ?? 0), 0) })"
     )
+    measured["cpu_ms"] = round(1_000 * (browser_cpu_s() - before_s))
     (ARTEFACTS / "first-map.json").write_text(json.dumps(measured))
     await visitor.shoot("world")
+
+
+def browser_cpu_s() -> float:
+    """Processor time of the browser so far: the same whatever else the machine does."""
+    total = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "chrom" in process.name():
+                total += sum(process.cpu_times()[:2])
+    return total
 
 
 @pytest.mark.parametrize("kind", STREETS)
@@ -165,10 +179,11 @@ async def test_it_works_by_keyboard_alone(visit: Visit, streets: dict[str, Stree
         )
         assert focused == name
         await page.keyboard.press("Tab")
-    await page.locator("pnx-viewer").focus()
-    before = await page.evaluate("() => document.querySelector('pnx-viewer').map.getZoom()")
-    await page.keyboard.press("PageUp")
-    await visitor.until("before => document.querySelector('pnx-viewer').map.getZoom() > before", before)
+    # not the keys that also turn pages: without a picture the viewer counts those as errors
+    await page.evaluate("() => document.querySelector('pnx-viewer').map.getCanvas().focus()")
+    before = await page.evaluate("() => document.querySelector('pnx-viewer').map.getCenter().lng")
+    await page.keyboard.press("ArrowRight")
+    await visitor.until("before => document.querySelector('pnx-viewer').map.getCenter().lng > before", before)
     wanted = streets["flat"].items
     await visitor.open(f"/?pic={wanted[1]['id']}&focus=pic")
     await visitor.see_picture(wanted[1]["id"])

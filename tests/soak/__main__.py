@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from federation.database import migrate
@@ -74,6 +75,8 @@ def _walked(plan: Plan, done: Counter[str], *, verbose: bool) -> bool:
     began = time.monotonic()
 
     def report(text: str) -> None:
+        with (folder / "steps.log").open("a") as log:
+            log.write(f"{datetime.now(UTC).isoformat()} {text}\n")
         if verbose or not text[:4].strip().isdigit():
             print(f"  {time.monotonic() - began:5.0f} s  {text}", flush=True)  # noqa: T201
 

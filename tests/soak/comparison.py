@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -154,37 +154,31 @@ def _may_miss(id: str, shown: Sequence[Shown], silent: Silent) -> bool:
 
 
 def _outside(served: Served) -> list[str]:
-    """Pictures that several sequences have, or none.
-
-    A copy that took over for a picture that is gone is in none while its sequence is served from another instance.
-    """
+    """Pictures that several sequences have, or none."""
     inside = Counter(item["id"] for items in served.items.values() for item in items)
     found = [f"picture {id}: {count} sequences have it" for id, count in inside.items() if count > 1]
-    for id, item in served.searched.items():
-        sequence = served.collections.get(item["collection"])
-        if not inside[id] and (sequence is None or origin_of(sequence) == origin_of(item)):
-            found.append(f"picture {id}: searches find it, its sequence has it not")
-    return found
+    missing = [id for id in served.searched if not inside[id]]
+    return found + [f"picture {id}: searches find it, its sequence has it not" for id in missing]
 
 
 def _differences_of(
     catalog: ServedCatalog, served: Served, id: str, offers: Mapping[str, Shown], shown: Sequence[Shown], silent: Silent
 ) -> list[str]:
-    """One sequence: its copy that is served, with those of its pictures that are."""
+    """One sequence: its copy that is served, with the pictures that are served of it and of its other copies."""
     ours, answered = served.collections[id], served.items[id]
     name = origin_of(ours)
     if name not in offers:
         return [f"sequence {id} is served from {name}, which does not show it"]
+    every: list[Json] = []
+    found: list[str] = []
+    for origin in offers.values():
+        mine = [item for item in answered if origin_of(item) == origin.name]
+        theirs = _wanted(id, origin, {item["id"] for item in mine}, served, shown, silent)
+        found += _differences_of_pictures(catalog, served, id, origin, mine, theirs, silent)
+        every += theirs
+    if len(every) != len(answered):
+        return found or [f"sequence {id} has {len(answered)} pictures, not {len(every)}"]
     origin = offers[name]
-    mine = {item["id"]: item for item in answered}
-    theirs = [
-        item for item in origin.items[id] if item["id"] in mine or not _served_elsewhere(served, item, name, shown)
-    ]
-    collection = origin.collections[id]
-    theirs = [item for item in theirs if item["id"] in mine or not silent.excuses_absence(name, collection, item["id"])]
-    wanted, have = [item["id"] for item in theirs], [item["id"] for item in answered]
-    if wanted != have:
-        return [f"sequence {id} has the pictures {have}, not {wanted}"]
 
     def same_sequence(collection: Json) -> None:
         check = [_blurred(each, name, origin.collections[id], silent) for each in (ours, collection)]
@@ -192,23 +186,63 @@ def _differences_of(
         here = f"{catalog.url}/collections/{id}"
         root = f"{catalog.url}/"
         check_links(check[0], check[1], origin, {"root": root, "parent": root, "self": here, "items": f"{here}/items"})
-        assert ours["stats:items"] == {"count": len(theirs)}
-        check_extent(ours["extent"], theirs)
+        assert ours["stats:items"] == {"count": len(every)}
+        check_extent(ours["extent"], every)
 
     wrong = _said(f"sequence {id}", same_sequence, origin.collections[id])
     if wrong:
         # an instance says a little more of a sequence that is asked for by itself, and both are what visitors see
         wrong = _said(f"sequence {id}", lambda: same_sequence(Api(url=f"{origin.web}/api").get(f"/collections/{id}")))
-    found = [f"{each} {_unlike_apart_from_links(ours, origin.collections[id])}" for each in wrong]
-    for place, (item, original) in enumerate(zip(answered, theirs, strict=True)):
+    return found + [f"{each} {_unlike_apart_from_links(ours, origin.collections[id])}" for each in wrong]
+
+
+def _wanted(
+    id: str, origin: Shown, mine: Collection[str], served: Served, shown: Sequence[Shown], silent: Silent
+) -> list[Json]:
+    """The pictures of an instance's copy of a sequence that have to be served from it; `mine`: those that are."""
+    return [
+        item
+        for item in origin.items[id]
+        if item["id"] in mine
+        or not (
+            _served_elsewhere(served, item, origin.name, shown)
+            or silent.excuses_absence(origin.name, origin.collections[id], item["id"])
+        )
+    ]
+
+
+def _differences_of_pictures(
+    catalog: ServedCatalog, served: Served, id: str, origin: Shown, mine: Sequence[Json], theirs: Sequence[Json],
+    silent: Silent,
+) -> list[str]:  # fmt: skip
+    """Those of one copy of a sequence."""
+    wanted, have = [item["id"] for item in theirs], [item["id"] for item in mine]
+    if wanted != have:
+        places = [_places(each, served, shown=[origin]) for each in sorted({*wanted} ^ {*have})]
+        return [f"sequence {id} of {origin.name} has the pictures {have}, not {wanted}; {'; '.join(places)}"]
+    found = []
+    for place, (item, original) in enumerate(zip(mine, theirs, strict=True)):
         before = theirs[place - 1] if place else None
         after = theirs[place + 1] if place + 1 < len(theirs) else None
-        blurred = [_blurred(each, name, collection, silent) for each in (item, original)]
+        blurred = [_blurred(each, origin.name, origin.collections[id], silent) for each in (item, original)]
         wrong = _said(f"picture {item['id']}", check_item, catalog, *blurred, origin, before, after)
         found += [f"{each} {_unlike_apart_from_links(*blurred)}" for each in wrong]
         if item["id"] in served.searched:
             found += _said(f"search {item['id']}", assert_same, "", served.searched[item["id"]], item)
     return found
+
+
+def _places(picture: str, served: Served, shown: Sequence[Shown]) -> str:
+    """Where everybody has a picture."""
+    found = served.searched.get(picture)
+    ours = f"{found['collection']} of {origin_of(found)}" if found else "nowhere"
+    theirs = [
+        f"{sequence} of {each.name}"
+        for each in shown
+        for sequence, items in each.items.items()
+        if any(item["id"] == picture for item in items)
+    ]
+    return f"{picture} is served in {ours}, shown in {', '.join(theirs) or 'none'}"
 
 
 def _served_elsewhere(served: Served, item: Json, name: str, shown: Sequence[Shown]) -> bool:

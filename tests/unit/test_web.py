@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import orjson
@@ -23,7 +25,8 @@ from catalog_api.web.shelf import shelf_of
 from federation.errors import ConfigurationError
 from federation.settings import VIEWER_SERVICES, load_settings
 
-WEB = Path(__file__).parents[2] / "catalog_api/web"
+ROOT = Path(__file__).parents[2]
+WEB = ROOT / "catalog_api/web"
 TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 PLACE = re.compile(r"\{(\w+)\}")
 
@@ -111,6 +114,35 @@ def test_services_are_off_until_they_are_switched_on() -> None:
 def test_a_setting_that_cannot_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=f"PANOFED_{name.upper()}="):
         load_settings(**{name: value})
+
+
+def test_without_npm_everything_else_is_set_up(tmp_path: Path) -> None:
+    """The script that fetches the viewer, where there is no npm: a failure only for who asked for the viewer."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "cat", "cksum", "dirname"):
+        (tools / name).symlink_to(shutil.which(name) or "missing")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/viewer", tmp_path / "scripts")
+    shutil.copytree(ROOT / "viewer", tmp_path / "viewer")
+    for options, code in ((["--optional"], 0), ([], 1)):
+        ended = subprocess.run(
+            [tmp_path / "scripts/viewer", *options], env={"PATH": str(tools)}, capture_output=True, text=True,
+            timeout=20, check=False,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stdout) == (code, "")
+        assert "npm is missing" in ended.stderr and "make viewer" in ended.stderr
+        assert not (tmp_path / ".viewer").exists()
+
+
+def test_what_npm_is_asked_for_is_pinned_without_a_host() -> None:
+    wanted = orjson.loads((ROOT / "viewer/package.json").read_bytes())
+    lock = orjson.loads((ROOT / "viewer/package-lock.json").read_bytes())
+    named = wanted["dependencies"] | wanted["devDependencies"]
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in named.values())
+    for path, entry in lock["packages"].items():
+        assert "resolved" not in entry
+        assert path == "" or entry["integrity"].startswith("sha512-")
 
 
 def test_files_have_other_addresses_once_they_are_others(tmp_path: Path) -> None:

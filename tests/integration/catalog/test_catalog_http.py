@@ -110,7 +110,7 @@ async def test_token_of_another_search_is_400(client: httpx2.AsyncClient, factor
     [
         "/nothing",
         "/api/nothing",
-        "/api/map/0/0/0.mvt",
+        "/api/map/16/0/0.mvt",
         "/api/pictures/1234",
         f"/api/pictures/{UNKNOWN}",
         f"/api/pictures/{UNKNOWN}/hd.jpg",

@@ -142,6 +142,14 @@ async def test_other_copies_are_alternates_and_not_shown(client: httpx2.AsyncCli
     assert (await client.get("/api/search", params={"bbox": "6,44,8,46"})).json()["features"] == []
 
 
+async def test_a_copy_on_another_stac_api_is_linked_where_that_is(client: httpx2.AsyncClient, factory: Factory) -> None:
+    identifier = next(iter((await factory.sequence([Shot(longitude=2.35, latitude=48.85)])).items))
+    copied = await factory.sequence([Shot(longitude=7.0, latitude=45.0, id=identifier, served=False)], instance="south")
+    await factory.connection.execute("UPDATE instances SET url = 'https://stac.example/v1/' WHERE name = 'south'")
+    (link,) = links((await client.get(f"/api/pictures/{identifier}")).json(), "alternate")
+    assert link["href"] == f"https://stac.example/v1/collections/{copied.id}/items/{identifier}"
+
+
 async def test_collection_is_the_origins_with_extent_and_count_of_this_catalog(
     client: httpx2.AsyncClient, factory: Factory
 ) -> None:

@@ -29,11 +29,18 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield path, method, operation
 
 
+#: Pages for people and what they are made of: nothing for programs.
+PAGES = {
+    "/sequences", "/pictures/{picture}", "/about", "/basemap/{theme}.json", "/assets/{version}/{file:path}",
+    "/favicon.ico",
+}  # fmt: skip
+
+
 def real() -> set[tuple[str, str]]:
     return {
         (route.path, method)
         for route in routes()
-        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint)
+        if isinstance(route, Route) and isinstance(route.endpoint, Endpoint) and route.path not in PAGES
         for method in route.endpoint.handlers
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 
+from harvester.progress import Progress
 from harvester.withdraw import withdraw_instance
 from tests.harvest_world import World
 from tests.origin import Origin, OriginSequence
@@ -147,3 +148,50 @@ async def test_withdrawing_an_instance_leaves_nothing_of_it(world: World) -> Non
     assert left is not None
     assert set(left.values()) == {0}, left
     north.requests.clear()
+
+
+async def overtaken(world: World, coming: str, going: str) -> None:
+    """Two visits whose merges meet: `going` begins while `coming` has done all but commit."""
+
+    async def meet(waiting: int, *unless: asyncio.Task[Progress]) -> None:
+        for _ in range(3_000):
+            await world.admin.execute("SELECT pg_stat_clear_snapshot()")
+            found = await world.admin.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if found >= waiting or any(each.done() for each in unless):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{waiting} merges never waited")
+
+    async with world.admin.transaction():
+        # the last thing that a merge of sequences touches, and that a removal does not
+        await world.admin.execute("LOCK TABLE quarantine IN ACCESS EXCLUSIVE MODE")
+        first = asyncio.create_task(world.visit(coming))
+        await meet(1)
+        second = asyncio.create_task(world.visit(going))
+        await meet(2, second)
+    assert [(await each).outcome for each in (first, second)] == ["done", "done"]
+    await world.check()
+
+
+async def test_a_copy_that_arrives_while_the_first_is_deleted_is_served(world: World) -> None:
+    north, south = await world.origin("north"), await world.origin("south")
+    first = north.add_sequence(8)
+    await world.good_visit("north")
+    south.sequences[first.id] = copy.deepcopy(first)
+    north.hide_sequence(first)
+    await overtaken(world, "south", "north")
+    await world.check_same("north", "south")
+    assert await counted(world) == {"south": 8}
+
+
+async def test_a_sequence_of_other_pictures_that_arrives_while_the_first_is_deleted_is_served(world: World) -> None:
+    north, south = await world.origin("north"), await world.origin("south")
+    first = north.add_sequence(8)
+    await world.good_visit("north")
+    namesake = south.add_sequence(3, id=first.id)
+    assert not {each.id for each in namesake.pictures} & {each.id for each in first.pictures}
+    north.hide_sequence(first)
+    await overtaken(world, "south", "north")
+    assert await counted(world) == {"south": 3}

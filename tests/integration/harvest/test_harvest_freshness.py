@@ -48,3 +48,14 @@ async def test_a_clock_ahead_of_ours_counts_as_no_time(world: World) -> None:
     sequence.updated += timedelta(seconds=50)
     await world.good_visit()
     assert await measured(world) == {1: 1}
+
+
+async def test_an_instance_that_changed_is_visited_again_within_a_minute(world: World) -> None:
+    origin = await filled(world)
+    origin.edit(next(iter(origin.sequences.values())).pictures[0], title="edited")
+    await world.good_visit()
+    pause_s = await world.admin.fetchval(
+        "SELECT extract(epoch FROM next_visit_at - last_success_at)::float8 FROM instances"
+    )
+    # by the default cadence: what the visit itself takes comes on top
+    assert 0 < pause_s <= 45

@@ -100,6 +100,9 @@ async def test_a_range_taken_away_is_not_written_by_its_former_reader(world: Wor
     progress = await world.visit(**SETTINGS)
     assert stolen.is_set()
     assert progress.outcome == "done", progress.last_error
+    # what it had read and not merged was dropped, and read again by the range's next reader
+    again = [id for id in set(read(origin)) if read(origin).count(id) > 1]
+    assert again, "the former reader merged what it had read"
     await world.check()
     await world.check_same()
 
