@@ -49,10 +49,11 @@ def hexagons(chance: np.random.Generator) -> list[int]:
     """Populated hexagons of resolution 7."""
     found: set[int] = set()
     west, south, east, north = _COUNTRY
-    while len(found) < HEXAGONS * 0.4:
+    # streets lead on into their neighbours
+    while len(found) < HEXAGONS * 0.2:
         found.add(parent(cell_of(chance.uniform(west, east), chance.uniform(south, north)), 7))
     towns = [(chance.uniform(-120, 150), chance.normal(35, 18) % 70) for _ in range(_TOWNS)]
-    while len(found) < HEXAGONS:
+    while len(found) < HEXAGONS * 0.5:
         longitude, latitude = towns[chance.integers(_TOWNS)]
         found.add(parent(cell_of(longitude + chance.normal(0, 0.5), latitude + chance.normal(0, 0.4)), 7))
     return sorted(found)
@@ -106,6 +107,8 @@ async def fill(product: Product) -> None:
         await _write_pictures(connection, cities, leaves)
         await _write_counts(connection, counts)
         await connection.execute("ANALYZE")
+        # as the folding job does
+        await connection.execute(query("move_grid_scale"), timedelta(days=1))
     finally:
         await connection.close()
     await asyncio.gather(*(_draw(product, each, 2) for each in range(2)))

@@ -35,6 +35,7 @@ Places = npt.NDArray[np.float64]
 #: Tiles that are asked for at each zoom: as many, chosen from all that have something, and the fullest.
 TILES = 60
 DENSE_FROM = 1_000
+_LEARNING_S = 10
 DSN, RAW = "PANOFED_BENCH_TILES_DSN", "PANOFED_BENCH_TILES_RAW"
 _COLD = {"tile_cache_bytes": "0", "tile_cache_memory_bytes": "0"}
 
@@ -111,6 +112,9 @@ def _tiles(places: Places, zoom: int, most: int) -> list[str]:
 
 
 def _cold(root: str, places: Places) -> Iterator[Cold]:
+    # the first who asks lets the worker compute all outlines
+    _ask(root, ["/map/2/0/0/0.mvt"])
+    time.sleep(_LEARNING_S)
     for map, zooms in (("map", range(15)), ("map/2", range(15))):
         for zoom in zooms:
             paths = [f"/{map}/{path}.mvt" for path in _tiles(places, zoom, TILES)]

@@ -153,7 +153,7 @@ async def open_catalog(
     try:
         yield catalog
     finally:
-        catalog.tiles.close()
+        await catalog.tiles.close()
         await catalog.operators.close()
         await connections.close()
 

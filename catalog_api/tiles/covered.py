@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from catalog_api.index.index import Source
 from catalog_api.tiles.address import ZOOM_MAX, Tile
-from catalog_api.tiles.grid import populated
+from catalog_api.tiles.counts import populated
 from catalog_api.tiles.mercator import across, down
 from federation.cells import FINEST, base_cells, middle, span_of
 
-#: What belongs to a picture reaches into neighbouring tiles by so much of a tile's side at the equator: the hexagon it is
-#: in, the line to the next picture.
+#: What belongs to a picture reaches into neighbouring tiles by so much of a tile's side at the equator: the hexagon
+#: that it is in, the line to the next picture.
 _REACH = 0.1
 
 Numbers = npt.NDArray[np.int64]

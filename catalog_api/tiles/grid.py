@@ -13,6 +13,7 @@ import numpy.typing as npt
 from catalog_api.index.index import Source
 from catalog_api.tiles import mvt
 from catalog_api.tiles.address import EXTENT, Tile
+from catalog_api.tiles.counts import Counts, Numbers, read_counts
 from catalog_api.tiles.hexagons import Outlines, resolution_of_zoom, spans
 from catalog_api.tiles.mercator import across, down
 from federation.cells import LATTICE_COLUMNS
@@ -33,24 +34,6 @@ _PER_DEGREE = 10
 _ROWS = 1_800
 _KINDS = ("flat", "equirectangular")
 _DAY_0 = date(1970, 1, 1)
-#: What PostgreSQL writes before the elements of an array of one dimension.
-_ARRAY_HEAD_BYTES = 20
-
-Numbers = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Of cells in ascending order, each once, none empty. `latest` is in days since 1970; 0 where no day is known."""
-
-    cells: Numbers
-    pictures: Numbers
-    of_360: Numbers
-    latest: Numbers
-
-    def pick(self, which: npt.NDArray[np.bool_]) -> Counts:
-        """Some of them."""
-        return Counts(self.cells[which], self.pictures[which], self.of_360[which], self.latest[which])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +46,7 @@ class Scale:
 
 async def lattice_layer(source: Source, tile: Tile) -> bytes:
     """v1: a point in the middle of each lattice square, in the one tile that holds it."""
-    counts = await _read(source, *_lattice_spans(tile))
+    counts = await read_counts(source, *_lattice_spans(tile))
     row, column = np.divmod(counts.cells, LATTICE_COLUMNS)
     # the last unit of the world holds its edge
     x = np.floor(across((column + 0.5) / _PER_DEGREE - 180) * tile.units).astype(np.int64)
@@ -100,7 +83,7 @@ def coefficients(numbers: Numbers, median: float, most: int) -> npt.NDArray[np.f
 
 async def hexagon_layer(source: Source, outlines: Outlines, tile: Tile) -> bytes:
     """v2: each hexagon that meets the tile, with the counts of the whole hexagon."""
-    counts = await _read(source, *spans(tile))
+    counts = await read_counts(source, *spans(tile))
     corners = outlines.of(counts.cells, resolution_of_zoom(tile.z))
     x, y, count, met = corners.on(tile)
     counts, x, y, count = counts.pick(met), x[met], y[met], count[met]
@@ -119,13 +102,6 @@ def _hexagon_columns(counts: Counts) -> list[mvt.Column]:
     return [*amounts, dates, kinds, mvt.names("id", counts.cells)]
 
 
-async def populated(source: Source, span: tuple[int, int]) -> list[int]:
-    """The cells between two numbers that have pictures."""
-    counts = await _read(source, np.array([span[0]]), np.array([span[1]]))
-    cells: list[int] = counts.cells.tolist()
-    return cells
-
-
 def _lattice_spans(tile: Tile) -> tuple[Numbers, Numbers]:
     """Numbers of squares whose middle may be in a tile: a span for each row, or one for all where rows are whole."""
     box = tile.box()
@@ -142,34 +118,3 @@ def _lattice_spans(tile: Tile) -> tuple[Numbers, Numbers]:
 async def _scale(source: Source) -> Scale:
     row = (await source.fetch(query("tile_grid_scale")))[0]
     return Scale(row["medians"], row["maxima"])
-
-
-async def _read(source: Source, first: Numbers, last: Numbers) -> Counts:
-    """The counts of all cells in these spans, which are in ascending order."""
-    row = (await source.fetch(query("tile_counts"), first.tolist(), last.tolist()))[0]
-    cells = _array(row["cells"], 8)
-    rows = (cells, _array(row["pictures"], 4), _array(row["pictures_360"], 4), _array(row["latest"], 4))
-    if len(cells):
-        # what is not folded yet comes from everywhere
-        inside = cells <= last[np.searchsorted(first, cells, side="right") - 1]
-        inside &= cells >= first[0]
-        rows = tuple(each[inside] for each in rows)  # type: ignore[assignment]
-    return _summed(*rows)
-
-
-def _array(sent: bytes | None, width: int) -> Numbers:
-    """An array as PostgreSQL sends it: each element behind its length."""
-    if sent is None:
-        return np.empty(0, np.int64)
-    element = np.dtype([("length", ">i4"), ("number", f">i{width}")])
-    return np.frombuffer(sent, element, offset=_ARRAY_HEAD_BYTES)["number"].astype(np.int64)
-
-
-def _summed(cells: Numbers, pictures: Numbers, of_360: Numbers, latest: Numbers) -> Counts:
-    if len(cells) > 1 and not (np.diff(cells) > 0).all():
-        distinct, which = np.unique(cells, return_inverse=True)
-        newest = np.zeros(len(distinct), np.int64)
-        np.maximum.at(newest, which, latest)
-        sums = [np.bincount(which, each, len(distinct)).astype(np.int64) for each in (pictures, of_360)]
-        cells, pictures, of_360, latest = distinct, sums[0], sums[1], newest
-    return Counts(cells, pictures, of_360, latest).pick(pictures > 0)

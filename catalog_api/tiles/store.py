@@ -30,10 +30,15 @@ class Made:
     @classmethod
     def of(cls, version: str, body: bytes) -> Made:
         """From the tile's own bytes."""
-        if len(body) < _COMPRESS_FROM_BYTES:
-            return cls(version, {b"": body})
-        # not kept besides: what is read without a coding is rare
-        return cls(version, {_ZSTD: zstandard.ZstdCompressor(level=_LEVEL).compress(body)})
+        return cls(version, {b"": body})
+
+    def pack(self) -> bytes:
+        """Keep it compressed only, where that is smaller: few read it without a coding. Returns those bytes."""
+        plain = self.coded.get(b"")
+        if plain is not None and len(plain) >= _COMPRESS_FROM_BYTES:
+            self.coded[_ZSTD] = zstandard.ZstdCompressor(level=_LEVEL).compress(plain)
+            del self.coded[b""]
+        return self.coded.get(_ZSTD, plain or b"")
 
     @property
     def is_empty(self) -> bool:
@@ -46,16 +51,15 @@ class Made:
 
     async def body(self, coding: bytes | None) -> tuple[bytes, bytes]:
         """(bytes, the coding they are in), the coding b"" where that is as well."""
-        if b"" in self.coded:
-            return self.coded[b""], b""
-        if coding == _ZSTD:
-            return self.coded[_ZSTD], _ZSTD
-        plain = zstandard.decompress(self.coded[_ZSTD])
-        if coding is None:
+        if coding is not None and coding in self.coded:
+            return self.coded[coding], coding
+        plain = self.coded.get(b"")
+        if plain is None:
+            plain = zstandard.decompress(self.coded[_ZSTD])
+        if coding is None or len(plain) < _COMPRESS_FROM_BYTES:
             return plain, b""
-        if coding not in self.coded:
-            self.coded[coding] = await compress(plain, coding)
-        return self.coded[coding], coding
+        made = self.coded[coding] = await compress(plain, coding)
+        return made, coding
 
 
 @dataclass(slots=True)
@@ -94,8 +98,8 @@ class Store:
     async def keep(self, name: str, made: Made) -> None:
         """Put a tile that is current now into both."""
         self._hold(name, made)
+        body = await asyncio.to_thread(made.pack)
         if self.file is not None:
-            body = made.coded[_ZSTD] if _ZSTD in made.coded else made.coded[b""]
             await asyncio.to_thread(self.file.put, name, made.version, body)
 
     def gauges(self) -> dict[str, float]:

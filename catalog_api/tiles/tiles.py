@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from catalog_api.index.index import Index
-from catalog_api.tiles.content import Wanted, content_of
+from catalog_api.tiles.content import Map, Wanted, content_of
 from catalog_api.tiles.hexagons import Outlines
 from catalog_api.tiles.once import Flights, Locks
 from catalog_api.tiles.shelf_file import ShelfFile
 from catalog_api.tiles.store import Made, Store
 from catalog_api.tiles.versions import Versions
+from federation.errors import DatabaseError
 from federation.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -28,6 +35,8 @@ class Tiles:
     hits: int = 0
     _locks: Locks | None = None
     _flights: Flights[Made] = field(default_factory=Flights)
+    _under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    _is_learning: bool = False
 
     def __post_init__(self) -> None:
         self.versions = Versions(self.index.source)
@@ -65,19 +74,47 @@ class Tiles:
 
     async def _make(self, wanted: Wanted, version: str) -> Made:
         self.made += 1
+        if wanted.map is Map.V2 and not self._is_learning:
+            self._is_learning = True
+            self._later(self._learn())
         made = Made.of(version, await content_of(self.index, self.outlines, wanted))
-        # what changed while it was made may be in it or not: it answers those who asked before, and is not kept. One
-        # that comes between this look and the keeping does no harm: who asks next compares with the newer version
-        if await self.versions.of(wanted) == version:
-            await self.store.keep(wanted.name(), made)
+        if self.settings.tile_cache_bytes or self.settings.tile_cache_memory_bytes:
+            # those who wait for it need not wait for its keeping
+            self._later(self._keep(wanted, made))
         return made
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _learn(self) -> None:
+        """The first who asks for hexagons will not be the last."""
+        try:
+            await self.outlines.learn(self.index.source)
+        except DatabaseError as error:
+            self._is_learning = False
+            logger.info("outlines are not learnt: %s", error, extra={"action": "tile outlines"})
+
+    async def _keep(self, wanted: Wanted, made: Made) -> None:
+        """Keep a tile that shows everything there is.
+
+        What changed while it was made may be in it or not: it answers those who asked before, and is not kept. A change
+        that comes between this look and the keeping does no harm: who asks next compares with the newer version.
+        """
+        try:
+            if await self.versions.of(wanted) == made.version:
+                await self.store.keep(wanted.name(), made)
+        except DatabaseError as error:
+            logger.info("a tile is not kept: %s", error, extra={"action": "tile cache"})
 
     def gauges(self) -> dict[str, float]:
         """For who watches."""
         return self.store.gauges() | {"tiles_made": self.made, "tiles_hits": self.hits}
 
-    def close(self) -> None:
-        """Let go of the files."""
+    async def close(self) -> None:
+        """Finish what is being kept, and let go of the files."""
+        await asyncio.gather(*self._under_way)
         self.store.close()
         if self._locks is not None:
             self._locks.close()

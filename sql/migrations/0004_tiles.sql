@@ -214,26 +214,37 @@ FOR EACH STATEMENT EXECUTE FUNCTION follow_changes();
 
 -- The pictures of one tile in one partition, as a statement. $1-$4: degrees that surely hold them; $5: units around the
 -- world; $6, $7: the tile's first unit; $8: numbers of accounts, or null for all. Bounds are half-open: a picture is in one
--- tile. What is beyond the edge of the projection is on the edge.
+-- tile. What is beyond the edge of the projection is on the edge. What is the same for many pictures is looked up and
+-- written once; joined to by a hash, whatever the planner expects.
 CREATE FUNCTION picture_features(cell bigint) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN format($features$
-    SELECT ST_MakePoint(t.x - $6, t.y - $7) AS geom, t.id::text AS id, a.id::text AS account_id, t.datetime::text AS ts,
-           t.azimuth::integer AS heading, '["' || s.id || '"]' AS sequences, s.id::text AS first_sequence,
-           CASE WHEN t.is_360 THEN 'equirectangular' ELSE 'flat' END AS type,
-           nullif(concat_ws(' ', nullif(c.manufacturer, ''), nullif(c.model, '')), '') AS model,
-           t.accuracy_m AS gps_accuracy, round(t.pixel_density)::integer AS h_pixel_density
-    FROM (SELECT p.id, p.datetime, p.azimuth, p.is_360, p.accuracy_m, p.pixel_density, p.sequence, p.account, p.camera,
-                 least(floor((ST_X(p.geom) + 180) / 360 * $5), $5 - 1) AS x,
-                 greatest(0, least(floor((0.5 - ln(tan(pi() / 4 + radians(
-                     least(85.0511287798066, greatest(-85.0511287798066, ST_Y(p.geom)))) / 2)) / (2 * pi())) * $5), $5 - 1))
-                 AS y
-          FROM %I p
-          WHERE p.geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) AND p.served AND ($8 IS NULL OR p.account = ANY($8))
-          OFFSET 0) t
-    LEFT JOIN sequences s ON s.n = t.sequence LEFT JOIN accounts a ON a.n = t.account
-    LEFT JOIN cameras c ON c.n = t.camera
-    WHERE t.x >= $6 AND t.x < $6 + 4096 AND t.y >= $7 AND t.y < $7 + 4096
+    WITH near AS MATERIALIZED (
+        SELECT * FROM (
+            SELECT p.id, p.datetime, p.azimuth, p.is_360, p.accuracy_m, p.pixel_density, p.sequence,
+                   coalesce(p.account, 0) AS account, coalesce(p.camera, 0) AS camera,
+                   least(floor((ST_X(p.geom) + 180) / 360 * $5), $5 - 1) - $6 AS x,
+                   greatest(0, least(floor((0.5 - ln(tan(pi() / 4 + radians(
+                       least(85.0511287798066, greatest(-85.0511287798066, ST_Y(p.geom)))) / 2)) / (2 * pi())) * $5),
+                       $5 - 1)) - $7 AS y
+            FROM %I p
+            WHERE p.geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) AND p.served AND ($8 IS NULL OR p.account = ANY($8))
+            OFFSET 0) placed
+        WHERE x >= 0 AND x < 4096 AND y >= 0 AND y < 4096
+    ), told AS MATERIALIZED (
+        SELECT sequence, account, camera, '["' || sequence_id || '"]' AS sequences, sequence_id AS first_sequence, account_id,
+               model
+        FROM (SELECT sequence, account, camera, (SELECT s.id::text FROM sequences s WHERE s.n = sequence) AS sequence_id,
+                     (SELECT a.id::text FROM accounts a WHERE a.n = account) AS account_id,
+                     (SELECT nullif(concat_ws(' ', nullif(c.manufacturer, ''), nullif(c.model, '')), '')
+                      FROM cameras c WHERE c.n = camera) AS model
+              FROM (SELECT DISTINCT sequence, account, camera FROM near) AS kinds) AS named
+    )
+    SELECT ST_MakePoint(t.x, t.y) AS geom, t.id::text AS id, k.account_id, t.datetime::text AS ts,
+           t.azimuth::integer AS heading, k.sequences, k.first_sequence,
+           CASE WHEN t.is_360 THEN 'equirectangular' ELSE 'flat' END AS type, k.model, t.accuracy_m AS gps_accuracy,
+           round(t.pixel_density)::integer AS h_pixel_density
+    FROM near t JOIN told k ON k.sequence = t.sequence AND k.account = t.account AND k.camera = t.camera
     $features$, 'pictures_' || to_hex(cell));
 
 CREATE FUNCTION tile_function(cell bigint) RETURNS text
@@ -246,7 +257,8 @@ LANGUAGE plpgsql AS $make$
 BEGIN
     EXECUTE format($function$
         CREATE OR REPLACE FUNCTION %I(float8, float8, float8, float8, float8, float8, float8, integer[]) RETURNS bytea
-        LANGUAGE plpgsql STABLE PARALLEL SAFE SET enable_seqscan = off SET jit = off AS $body$
+        LANGUAGE plpgsql STABLE PARALLEL SAFE
+        SET enable_seqscan = off SET enable_nestloop = off SET jit = off AS $body$
         BEGIN
             RETURN (SELECT ST_AsMVT(f, 'pictures', 4096, 'geom') FROM (%s) AS f);
         END
@@ -257,7 +269,7 @@ $make$;
 -- The layer `pictures` of a tile that these leaves may hold: from one leaf by its kept plan, from several as one statement.
 CREATE FUNCTION pictures_in_tile(cells bigint[], version bigint, west float8, south float8, east float8, north float8,
                                  units float8, x float8, y float8, accounts integer[]) RETURNS bytea
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET plan_cache_mode = 'force_generic_plan' AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET plan_cache_mode = 'force_generic_plan' SET enable_nestloop = off AS $$
 DECLARE
     layer bytea;
 BEGIN
@@ -267,7 +279,7 @@ BEGIN
             USING west, south, east, north, units, x, y, accounts;
     ELSIF cardinality(cells) > 1 THEN
         EXECUTE 'SELECT ST_AsMVT(f, ''pictures'', 4096, ''geom'') FROM ('
-                || (SELECT string_agg(picture_features(leaf), ' UNION ALL ') FROM unnest(cells) AS leaf) || ') AS f' INTO layer
+                || (SELECT string_agg('(' || picture_features(leaf) || ')', ' UNION ALL ') FROM unnest(cells) AS leaf) || ') AS f' INTO layer
             USING west, south, east, north, units, x, y, accounts;
     END IF;
     RETURN layer;

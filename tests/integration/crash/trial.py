@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -57,7 +57,8 @@ class Victim:
         if kill_after_s is not None:
             await asyncio.wait([ended], timeout=kill_after_s)
         if kill_after_s is not None and not ended.done():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         code = await asyncio.wait_for(ended, _HANGS_S)
         return code, time.monotonic() - began
 
@@ -71,7 +72,8 @@ class Victim:
         waiting = asyncio.create_task(moment.wait())
         await asyncio.wait([ended, waiting], return_when=asyncio.FIRST_COMPLETED, timeout=_HANGS_S)
         if not ended.done():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         waiting.cancel()
         return await asyncio.wait_for(ended, _HANGS_S)
 
