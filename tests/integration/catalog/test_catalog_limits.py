@@ -267,10 +267,13 @@ async def test_streams_are_new_after_a_change_that_was_begun_before_the_last_one
 ) -> None:
     """A transaction that commits late has a smaller number than what is known already."""
     await factory.sequence(line(2.0, 48.0, 1_200, step_deg=0.0001))
-    params, note = {"bbox": "1,47,4,49", "limit": "2000"}, "INSERT INTO changes (instance, sequence, kind) SELECT"
+    await factory.sequence(line(2.5, 48.5, 3))
+    params = {"bbox": "1,47,4,49", "limit": "2000"}
+    # two sequences: of one, the second writer would wait for the first
+    note = "INSERT INTO changes (instance, sequence, kind) SELECT instance, id, 'upsert' FROM sequences WHERE pictures"
     late = await asyncpg.connect(database)
-    await late.execute(f"BEGIN; {note} instance, id, 'upsert' FROM sequences")
-    await factory.connection.execute(f"{note} instance, id, 'upsert' FROM sequences")
+    await late.execute(f"BEGIN; {note} > 3")
+    await factory.connection.execute(f"{note} = 3")
     known = {"if-none-match": (await client.get("/api/search", params=params)).headers["etag"]}
     assert (await client.get("/api/search", params=params, headers=known)).status_code == 304
     await late.execute("COMMIT")
