@@ -198,7 +198,7 @@ def _may_meet(cell: int, resolution: int, box: Box) -> bool:
         return True
     reach = math.degrees(math.asin(math.sin(math.radians(radius)) / math.cos(math.radians(latitude))))
     beyond = min((longitude - box.east) % 360, (box.west - longitude) % 360)
-    return box.west <= longitude <= box.east or beyond <= reach
+    return bool(box.west <= longitude <= box.east or beyond <= reach)
 
 
 def cell_box(cell: int) -> Box:

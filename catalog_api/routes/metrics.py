@@ -79,11 +79,15 @@ async def _tell(catalog: Catalog) -> None:
 def gauges(catalog: Catalog) -> dict[str, float]:
     """What one worker is like at this moment."""
     leaves = catalog.index.known
-    return catalog.connections.gauges() | catalog.tiles.gauges() | {
-        "large_answers": catalog.settings.large_answers_at_once - catalog.large_answers._value,
-        "loop_lag_seconds": catalog.tally.loop_lag_s,
-        "cached_leaves": 0 if leaves is None else len(leaves.cells),
-        "cached_leaf_set_version": 0 if leaves is None else leaves.version,
-        "cached_instances": len(catalog.registry.instances),
-        "cached_dictionaries": catalog.registry.unpacker.dictionaries,
-    }
+    return (
+        catalog.connections.gauges()
+        | catalog.tiles.gauges()
+        | {
+            "large_answers": catalog.settings.large_answers_at_once - catalog.large_answers._value,
+            "loop_lag_seconds": catalog.tally.loop_lag_s,
+            "cached_leaves": 0 if leaves is None else len(leaves.cells),
+            "cached_leaf_set_version": 0 if leaves is None else leaves.version,
+            "cached_instances": len(catalog.registry.instances),
+            "cached_dictionaries": catalog.registry.unpacker.dictionaries,
+        }
+    )

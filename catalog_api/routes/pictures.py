@@ -108,7 +108,8 @@ def redirect(catalog: Catalog, row: Row, sequence: str, size: str) -> Answer:
 def is_confirmed(href: str, instance: Instance) -> bool:
     """Whether a redirect may go there: http(s), nobody's credentials, a host of the instance.
 
-    >>> host = Instance(name="a", web="https://a.org", api="https://a.org/api", via=b"", hosts=frozenset({"a.org", "cdn.org"}))
+    >>> hosts = frozenset({"a.org", "cdn.org"})
+    >>> host = Instance(name="a", web="https://a.org", api="https://a.org/api", via=b"", hosts=hosts)
     >>> [is_confirmed(href, host) for href in ("https://cdn.org/1.jpg", "https://b.org/1.jpg", "ftp://a.org/1.jpg")]
     [True, False, False]
     >>> is_confirmed("https://a.org@b.org/1.jpg", host)
