@@ -112,8 +112,8 @@ def pmtiles(
             console.print("stopped; the next export goes on from here")
             raise typer.Exit(130) from None
     console.print(
-        f"{written.tiles:,} tiles, {written.bytes / 1e6:,.1f} MB, in {escape(str(file))}; {written.kept:,} of an export that "
-        f"was cut off; {written.compared:,} compared with live ones",
+        f"{written.tiles:,} tiles, {written.bytes / 1e6:,.1f} MB, in {escape(str(file))}; {written.kept:,} of an "
+        f"export that was cut off; {written.compared:,} compared with live ones",
         soft_wrap=True,
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from catalog_api.tiles.address import EXTENT
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+#: What is written: numbers below 2^32.
+Words = npt.NDArray[np.uint32]
 
 # fields of the specification's protobuf messages, as they are written: number * 8 + wire type
 _LAYER, _NAME, _FEATURE, _KEY, _VALUE, _EXTENT, _VERSION = 0x1A, 0x0A, 0x12, 0x1A, 0x22, 0x28, 0x78
@@ -40,8 +43,15 @@ def texts(key: str, words: Sequence[str], which: Numbers) -> Column:
 
 def integers(key: str, numbers: Numbers) -> Column:
     """An attribute of whole numbers from 0 on."""
-    distinct, which = np.unique(numbers, return_inverse=True)
-    return Column(key, [_message(_VALUE, bytes([_UINT]) + varint(int(each))) for each in distinct], which)
+    if len(numbers) > 1 and (np.diff(numbers) > 0).all():
+        # ids: nothing is twice
+        distinct, which = numbers, np.arange(len(numbers))
+    else:
+        distinct, which = np.unique(numbers, return_inverse=True)
+    head = np.broadcast_to(np.array([_VALUE, 0, _UINT]), (len(distinct), 3))
+    rows = np.concatenate([head, distinct[:, None]], axis=1).astype(np.uint32)
+    rows[:, 1] = 1 + _sizes(rows[:, 3])
+    return Column(key, _Joined(_varints(rows, None), len(distinct)), which)
 
 
 def tenths(key: str, numbers: npt.NDArray[np.float64]) -> Column:
@@ -128,42 +138,51 @@ def _tags(columns: Sequence[Column]) -> tuple[bytes, Numbers, Flags]:
 
 def _features(kind: int, tags: Numbers, has: Flags, shape: Numbers, written: Flags) -> bytes:
     """The messages of all features: rows of numbers, each as a varint, behind the lengths of what follows."""
-    count = len(shape)
-    tag_bytes = (_sizes(tags) * has).sum(axis=1)
-    shape_bytes = (_sizes(shape) * written).sum(axis=1)
-    # the lengths themselves are below 128 bytes each or take two
+    tags, shape = tags.astype(np.uint32), shape.astype(np.uint32)
+    tag_bytes = np.where(has, _sizes(tags), 0).sum(axis=1, dtype=np.uint32)
+    shape_bytes = np.where(written, _sizes(shape), 0).sum(axis=1, dtype=np.uint32)
     inner = 1 + _sizes(tag_bytes) + tag_bytes + 2 + 1 + _sizes(shape_bytes) + shape_bytes
-    constant = np.ones((count, 1), np.int64)
-    rows = np.concatenate(
-        [
-            constant * _FEATURE, inner[:, None], constant * _TAGS, tag_bytes[:, None], tags,
-            constant * _TYPE, constant * kind, constant * _GEOMETRY, shape_bytes[:, None], shape,
-        ],
-        axis=1,
-    )  # fmt: skip
-    always = np.ones((count, 4), bool)
-    return _varints(rows, np.concatenate([always, has, always, written], axis=1))
+    before, between = tags.shape[1] + 4, tags.shape[1] + 8
+    rows = np.empty((len(shape), between + shape.shape[1]), np.uint32)
+    rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3] = _FEATURE, inner, _TAGS, tag_bytes
+    rows[:, 4:before] = tags
+    rows[:, before], rows[:, before + 1], rows[:, before + 2] = _TYPE, kind, _GEOMETRY
+    rows[:, before + 3], rows[:, between:] = shape_bytes, shape
+    if has.all() and written.all():
+        return _varints(rows, None)
+    wanted = np.ones(rows.shape, bool)
+    wanted[:, 4:before], wanted[:, between:] = has, written
+    return _varints(rows, wanted)
 
 
-def _sizes(numbers: Numbers) -> Numbers:
-    """How many bytes each takes as a varint; numbers are below 2^35."""
-    sizes = np.ones(numbers.shape, np.int64)
-    for bits in (7, 14, 21, 28):
-        sizes += numbers >= (1 << bits)
-    return sizes
+def _sizes(numbers: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """How many bytes each takes as a varint. Most take one: the others are looked at alone."""
+    sizes = np.ones(numbers.size, np.uint8)
+    flat = numbers.ravel()
+    longer = np.flatnonzero(flat > 127)
+    rest = flat[longer] >> 7
+    while len(longer):
+        sizes[longer] += 1
+        longer = longer[rest > 127]
+        rest = rest[rest > 127] >> 7
+    return sizes.reshape(numbers.shape)
 
 
-def _varints(rows: Numbers, wanted: Flags) -> bytes:
-    numbers = rows[wanted]
+def _varints(rows: Words, wanted: Flags | None) -> bytes:
+    """The wanted numbers one after the other, or all."""
+    numbers: npt.NDArray[Any] = rows.ravel() if wanted is None else rows[wanted]
+    if not len(numbers):
+        return b""
     sizes = _sizes(numbers)
-    ends = np.cumsum(sizes)
+    ends = np.cumsum(sizes, dtype=np.int64)
     written = np.empty(int(ends[-1]), np.uint8)
     places = ends - sizes
     while True:
-        longer = numbers > 127
-        written[places] = (numbers & 127) | (longer * 128)
-        if not longer.any():
+        written[places] = numbers & 127
+        longer = np.flatnonzero(numbers > 127)
+        if not len(longer):
             return written.tobytes()
+        written[places[longer]] |= 128
         numbers, places = numbers[longer] >> 7, places[longer] + 1
 
 
