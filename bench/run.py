@@ -31,7 +31,7 @@ from bench.counts import counts_markdown, measure_counts
 from bench.document import write_tables
 from bench.floor import load, serving_floor
 from bench.harvest import measure_harvest, source_running
-from bench.http_load import LoadPlan, Result, growth, markdown, run, targets_of
+from bench.http_load import CONCURRENCY, LoadPlan, Result, growth, markdown, run, targets_of
 from bench.installations import existing, make_empty, product_of, scratch_of, spec_of, suffix_of
 from bench.peer import PeerConfig, down, up
 from bench.plan import Dataset
@@ -100,7 +100,13 @@ def api(options: argparse.Namespace) -> list[Result]:
         targets = targets_of(
             root, urls.get("peer"), peer_collections=urls.get("peer_collections"), floor=urls.get("floor")
         )
-        plan = LoadPlan(targets=targets, classes=options.classes, rounds=options.rounds, seconds=options.seconds)
+        plan = LoadPlan(
+            targets=targets,
+            classes=options.classes,
+            concurrency=options.connections,
+            rounds=options.rounds,
+            seconds=options.seconds,
+        )
         results = run(plan, Dataset(spec))
     measured = [asdict(result) for result in results]
     body = {"spec": asdict(spec), "settings": dict(product.settings), "peer": state, "results": measured}
@@ -266,6 +272,12 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         type=lambda text: tuple(text.split(",")),
         default=CLASSES,
         help="api: only these, with commas between",
+    )
+    parser.add_argument(
+        "--connections",
+        type=lambda text: tuple(int(number) for number in text.split(",")),
+        default=CONCURRENCY,
+        help="api: how many clients at a time, with commas between",
     )
     parser.add_argument("--lean", action="store_true", help="api: the peer's items carry no EXIF and no links")
     parser.add_argument("--rounds", type=int, default=3, help="api: of all servers in turns; counts: half of each kind")

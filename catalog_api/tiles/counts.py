@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from catalog_api.index.index import Source
+from federation.database import Row
 from federation.queries import query
 
 #: What PostgreSQL writes before the elements of an array of one dimension.
@@ -27,37 +29,58 @@ class Counts:
 
     def pick(self, which: npt.NDArray[np.bool_]) -> Counts:
         """Some of them."""
+        if which.all():
+            return self
         return Counts(self.cells[which], self.pictures[which], self.of_360[which], self.latest[which])
 
 
 async def read_counts(source: Source, first: Numbers, last: Numbers) -> Counts:
     """The counts of all cells in these spans, which are in ascending order."""
-    row = (await source.fetch(query("tile_counts"), first.tolist(), last.tolist()))[0]
-    cells = _array(row["cells"], 8)
-    rows = (cells, _array(row["pictures"], 4), _array(row["pictures_360"], 4), _array(row["latest"], 4))
-    if len(cells):
-        # what is not folded yet comes from everywhere
-        inside = cells <= last[np.searchsorted(first, cells, side="right") - 1]
-        inside &= cells >= first[0]
-        rows = tuple(each[inside] for each in rows)  # type: ignore[assignment]
-    return _summed(*rows)
+    rows = await source.fetch(query("tile_counts"), first.tolist(), last.tolist())
+    cells = _numbers(rows, "cells", 8)
+    pictures, of_360 = _pair(_numbers(rows, "pictures", 8))
+    return _summed(*_within(first, last, cells, pictures, of_360, _numbers(rows, "latest", 4)))
 
 
-def _array(sent: bytes | None, width: int) -> Numbers:
-    """An array as PostgreSQL sends it: each element behind its length."""
-    if sent is None:
-        return np.empty(0, np.int64)
+async def read_squares(source: Source, first: Numbers, last: Numbers) -> Counts:
+    """The same of lattice squares, whose numbers are small, without days: half the bytes and time."""
+    rows = await source.fetch(query("tile_squares"), first.tolist(), last.tolist())
+    cells, pictures = _pair(_numbers(rows, "squares", 8))
+    of_360 = _numbers(rows, "pictures_360", 4)
+    return _summed(*_within(first, last, cells, pictures, of_360, np.zeros_like(cells)))
+
+
+def _numbers(rows: Sequence[Row], name: str, width: int) -> Numbers:
+    """The arrays of all rows as one, from what PostgreSQL sends: each element behind its length."""
+    sent = b"".join(row[name][_ARRAY_HEAD_BYTES:] for row in rows)
     element = np.dtype([("length", ">i4"), ("number", f">i{width}")])
-    return np.frombuffer(sent, element, offset=_ARRAY_HEAD_BYTES)["number"].astype(np.int64)
+    return np.frombuffer(sent, element)["number"].astype(np.int64)
+
+
+def _pair(both: Numbers) -> tuple[Numbers, Numbers]:
+    """Two numbers that came as one: the first times 2^32, and the second, either of which may be negative."""
+    second = both.astype(np.int32).astype(np.int64)
+    return (both - second) >> 32, second
+
+
+def _within(first: Numbers, last: Numbers, cells: Numbers, *others: Numbers) -> tuple[Numbers, ...]:
+    """Without the cells between the spans: what is not folded yet comes from there too."""
+    inside = cells >= first[0]
+    inside &= cells <= (last if len(last) == 1 else last[np.searchsorted(first, cells, side="right") - 1])
+    return (cells, *others) if inside.all() else tuple(each[inside] for each in (cells, *others))
 
 
 def _summed(cells: Numbers, pictures: Numbers, of_360: Numbers, latest: Numbers) -> Counts:
-    if len(cells) > 1 and not (np.diff(cells) > 0).all():
-        distinct, which = np.unique(cells, return_inverse=True)
-        newest = np.zeros(len(distinct), np.int64)
-        np.maximum.at(newest, which, latest)
-        sums = [np.bincount(which, each, len(distinct)).astype(np.int64) for each in (pictures, of_360)]
-        cells, pictures, of_360, latest = distinct, sums[0], sums[1], newest
+    """Each cell once. They come in order, but for what is not folded yet."""
+    steps = np.diff(cells)
+    if (steps < 0).any():
+        order = np.argsort(cells, kind="stable")
+        cells, pictures, of_360, latest = (each[order] for each in (cells, pictures, of_360, latest))
+        steps = np.diff(cells)
+    if not steps.all():
+        starts = np.flatnonzero(np.concatenate([[True], steps > 0]))
+        pictures, of_360 = np.add.reduceat(pictures, starts), np.add.reduceat(of_360, starts)
+        cells, latest = cells[starts], np.maximum.reduceat(latest, starts)
     return Counts(cells, pictures, of_360, latest).pick(pictures > 0)
 
 

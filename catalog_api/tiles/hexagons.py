@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -20,6 +21,7 @@ from federation.cells import COUNTED, FINEST, outline, spans_meeting
 
 #: Corners of a hexagon that lies across an edge of the icosahedron; most have six.
 _CORNERS_MAX = 10
+_USUAL = 6
 #: Corners are kept in memory up to this resolution: only there are there tiles with thousands of hexagons. A cell takes
 #: 100 bytes, and 2 microseconds to compute.
 _KEPT_RESOLUTION = 7
@@ -51,7 +53,10 @@ def spans(tile: Tile) -> tuple[Numbers, Numbers]:
 
 @dataclass(frozen=True, slots=True)
 class Corners:
-    """Of many cells: `x` and `y` from 0 to 1 over the world (x beyond where a cell lies across the antimeridian)."""
+    """Of many cells: `x` and `y` from 0 to 1 over the world (x beyond where a cell lies across the antimeridian).
+
+    A row for each corner, the first of every cell first; a cell that has fewer ends with its last one several times.
+    """
 
     x: Places
     y: Places
@@ -59,17 +64,20 @@ class Corners:
 
     def pick(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Corners:
         """Of these cells only."""
-        return Corners(self.x[which], self.y[which], self.count[which])
+        return Corners(self.x[:, which], self.y[:, which], self.count[which])
 
     def on(self, tile: Tile) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.bool_]]:
         """Corners in units of a tile, how many each cell has, and which cells meet it. None is without an area."""
-        x = self.x.astype(np.float64) * tile.units - tile.x * EXTENT
-        y = self.y.astype(np.float64) * tile.units - tile.y * EXTENT
+        # nearly all have six corners: the others' empty places are not looked at where there are no others
+        most = max(_USUAL, int(self.count.max(initial=0)))
+        x = self.x[:most].astype(np.float64) * tile.units - tile.x * EXTENT
+        y = self.y[:most].astype(np.float64) * tile.units - tile.y * EXTENT
+        west, east, north, south = x.min(axis=0), x.max(axis=0), y.min(axis=0), y.max(axis=0)
         # across the antimeridian, a cell is seen from both sides
-        x += np.where(x.max(axis=1) <= 0, tile.units, 0)[:, None]
-        x -= np.where(x.min(axis=1) >= EXTENT, tile.units, 0)[:, None]
-        met = (x.max(axis=1) > 0) & (x.min(axis=1) < EXTENT)
-        north, south = y.min(axis=1), y.max(axis=1)
+        around = np.where(east <= 0, tile.units, 0) - np.where(west >= EXTENT, tile.units, 0)
+        if around.any():
+            x, west, east = x + around, west + around, east + around
+        met = (east > 0) & (west < EXTENT)
         # beyond the edge of the projection a cell has no height: it is seen at the edge
         top, bottom = tile.y == 0, tile.y == (1 << tile.z) - 1
         met &= (south > 0) | (top & (south >= 0))
@@ -81,21 +89,21 @@ class Corners:
 
 def _thicken(x: Numbers, y: Numbers, count: Numbers) -> None:
     """Rings without an area become a square of one unit."""
-    area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+    area = (x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y).sum(axis=0)
     flat = np.flatnonzero(area == 0)
     if len(flat):
-        left, top = x[flat].min(axis=1), y[flat].min(axis=1)
-        x[flat] = left[:, None] + np.array([0, 1, 1] + [0] * (_CORNERS_MAX - 3))
-        y[flat] = top[:, None] + np.array([0, 0] + [1] * (_CORNERS_MAX - 2))
+        left, top = x[:, flat].min(axis=0), y[:, flat].min(axis=0)
+        x[:, flat] = left + np.array([0, 1, 1] + [0] * (len(x) - 3))[:, None]
+        y[:, flat] = top + np.array([0, 0] + [1] * (len(x) - 2))[:, None]
         count[flat] = 4
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Shelf:
-    """Cells of one resolution, in ascending order, with their corners."""
+    """Cells of one resolution, in ascending order, with their corners. Never changed: threads read it."""
 
-    cells: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
-    corners: Corners = field(default_factory=lambda: _corners_of(np.empty(0, np.int64)))
+    cells: Numbers
+    corners: Corners
 
     def places(self, cells: Numbers) -> tuple[Numbers, npt.NDArray[np.bool_]]:
         """Where each stands, and whether it is there at all."""
@@ -104,34 +112,37 @@ class _Shelf:
         places = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
         return places, self.cells[places] == cells
 
-    def add(self, cells: Numbers, new: Corners) -> None:
-        """More cells, none of which is there."""
-        together = np.concatenate([self.cells, cells])
+    def with_more(self, cells: Numbers, new: Corners) -> _Shelf:
+        """One that has these cells too."""
+        _, known = self.places(cells)
+        if known.all():
+            return self
+        together, new = np.concatenate([self.cells, cells[~known]]), new.pick(~known)
         order, old = np.argsort(together), self.corners
-        self.cells = together[order]
         # half the bytes: it is a fortieth of a unit at zoom 7
-        self.corners = Corners(
-            np.concatenate([old.x, new.x], dtype=np.float32)[order],
-            np.concatenate([old.y, new.y], dtype=np.float32)[order],
+        corners = Corners(
+            np.concatenate([old.x, new.x], axis=1, dtype=np.float32)[:, order],
+            np.concatenate([old.y, new.y], axis=1, dtype=np.float32)[:, order],
             np.concatenate([old.count, new.count])[order],
         )
+        return _Shelf(together[order], corners)
 
 
 @dataclass(slots=True)
 class Outlines:
-    """Corners of cells, computed once where tiles need them by the thousand."""
+    """Corners of cells, computed once where tiles need them by the thousand. Threads may share one."""
 
     _shelves: dict[int, _Shelf] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, cells: Numbers, resolution: int) -> Corners:
         """The corners of these cells, which are in ascending order."""
         if resolution > _KEPT_RESOLUTION or not len(cells):
             return _corners_of(cells)
-        shelf = self._shelves.setdefault(resolution, _Shelf())
+        shelf = self._shelf(resolution)
         places, known = shelf.places(cells)
         if not known.all():
-            self._keep(cells[~known], _corners_of(cells[~known]), resolution)
-            shelf = self._shelves[resolution]
+            shelf = self._keep(cells[~known], _corners_of(cells[~known]), resolution)
             places, known = shelf.places(cells)
         return shelf.corners.pick(places) if known.all() else _corners_of(cells)
 
@@ -141,15 +152,18 @@ class Outlines:
             cells = np.array(await populated(source, cells_of_resolution(resolution)), np.int64)
             for start in range(0, len(cells), _LEARNT_AT_ONCE):
                 some = cells[start : start + _LEARNT_AT_ONCE]
-                new = await asyncio.to_thread(_corners_of, some)
-                _, known = self._shelves.setdefault(resolution, _Shelf()).places(some)
-                self._keep(some[~known], new.pick(~known), resolution)
+                self._keep(some, await asyncio.to_thread(_corners_of, some), resolution)
 
-    def _keep(self, cells: Numbers, corners: Corners, resolution: int) -> None:
-        if sum(len(shelf.cells) for shelf in self._shelves.values()) + len(cells) > _KEPT_MAX:
-            self._shelves = {resolution: _Shelf()}
-        if len(cells) <= _KEPT_MAX:
-            self._shelves[resolution].add(cells, corners)
+    def _shelf(self, resolution: int) -> _Shelf:
+        return self._shelves.get(resolution, _EMPTY)
+
+    def _keep(self, cells: Numbers, corners: Corners, resolution: int) -> _Shelf:
+        with self._lock:
+            if sum(len(shelf.cells) for shelf in self._shelves.values()) + len(cells) > _KEPT_MAX:
+                self._shelves = {}
+            if len(cells) <= _KEPT_MAX:
+                self._shelves[resolution] = self._shelf(resolution).with_more(cells, corners)
+            return self._shelf(resolution)
 
 
 def _corners_of(cells: Numbers) -> Corners:
@@ -157,22 +171,22 @@ def _corners_of(cells: Numbers) -> Corners:
     count = np.fromiter((len(each) for each in outlines), np.int64, len(outlines))
     flat = np.fromiter(chain.from_iterable(chain.from_iterable(outlines)), np.float64, 2 * int(count.sum()))
     # H3 goes counterclockwise as seen from above: clockwise is the other way around. Empty places are the last corner
-    which = np.maximum(count[:, None] - 1 - np.arange(_CORNERS_MAX), 0) + (np.cumsum(count) - count)[:, None]
-    degrees = flat.reshape(-1, 2)[which] if len(cells) else np.empty((0, _CORNERS_MAX, 2))
+    which = np.maximum(count - 1 - np.arange(_CORNERS_MAX)[:, None], 0) + (np.cumsum(count) - count)
+    degrees = flat.reshape(-1, 2)[which] if len(cells) else np.empty((_CORNERS_MAX, 0, 2))
     y = down(degrees[:, :, 0])
     x, around = _unwrapped(across(degrees[:, :, 1]))
     for cell in np.flatnonzero(around):
-        _cover_pole(x[cell], y[cell])
+        _cover_pole(x[:, cell], y[:, cell])
         count[cell] = 4
     return Corners(x, y, count)
 
 
 def _unwrapped(x: Places) -> tuple[Places, npt.NDArray[np.bool_]]:
     """Corners without jumps of a whole world between neighbours; and which rings go around a pole."""
-    steps = np.diff(x, axis=1, append=x[:, :1])
+    steps = np.diff(x, axis=0, append=x[:1])
     steps -= np.rint(steps)
-    closed = np.rint(steps.sum(axis=1)) == 0
-    smooth = x[:, :1] + np.concatenate([np.zeros((len(x), 1)), np.cumsum(steps[:, :-1], axis=1)], axis=1)
+    closed = np.rint(steps.sum(axis=0)) == 0
+    smooth = x[:1] + np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(steps[:-1], axis=0)])
     return smooth, ~closed
 
 
@@ -181,3 +195,6 @@ def _cover_pole(x: Places, y: Places) -> None:
     top, bottom = (0.0, float(y.max())) if y[0] < 0.5 else (float(y.min()), 1.0)
     x[:] = [0.0, 1.0, 1.0] + [0.0] * (_CORNERS_MAX - 3)
     y[:] = [top, top] + [bottom] * (_CORNERS_MAX - 2)
+
+
+_EMPTY = _Shelf(np.empty(0, np.int64), _corners_of(np.empty(0, np.int64)))

@@ -15,22 +15,39 @@ FROM generate_series(0, $3::integer - 1) AS i LEFT JOIN touched USING (i)
 GROUP BY i ORDER BY i;
 
 -- name: tile_counts
--- Counts of cells within spans of numbers ($1 to $2, each), as arrays of numbers in PostgreSQL's binary form: what is
--- folded, and what is not (between the least and the greatest number, for the caller to choose from). One cell may come
--- several times, once for each instance.
-WITH spans AS (SELECT first, last FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)),
-counted AS (
-    SELECT c.cell, c.pictures, c.pictures_360, c.latest
-    FROM spans s JOIN cell_counts c ON c.cell BETWEEN s.first AND s.last
-    UNION ALL
-    SELECT d.cell, d.pictures, d.pictures_360, CASE WHEN d.pictures > 0 THEN d.latest END
-    FROM count_deltas d
-    WHERE d.cell BETWEEN (SELECT min(first) FROM spans) AND (SELECT max(last) FROM spans)
-)
-SELECT array_send(array_agg(cell)) AS cells, array_send(array_agg(pictures)) AS pictures,
-       array_send(array_agg(pictures_360)) AS pictures_360,
-       array_send(array_agg(coalesce(latest, '1970-01-01') - '1970-01-01'::date)) AS latest
-FROM counted;
+-- Counts of cells within spans of numbers ($1 to $2, each), as arrays in PostgreSQL's binary form, a row for each span:
+-- what is folded, and behind it what is not (between the least and the greatest number, for the caller to choose from).
+-- `pictures` are all, times 2^32, and those of 360 degrees; `latest` days since 1970. One cell may come several times, once
+-- for each instance.
+SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
+    SELECT array_send(array_agg(cell)) AS cells,
+           array_send(array_agg(pictures * 4294967296 + pictures_360)) AS pictures,
+           array_send(array_agg(coalesce(latest - '1970-01-01'::date, 0))) AS latest
+    FROM cell_counts WHERE cell BETWEEN s.first AND s.last) AS c
+WHERE c.cells IS NOT NULL
+UNION ALL
+SELECT d.* FROM (
+    SELECT array_send(array_agg(cell)), array_send(array_agg(pictures * 4294967296 + pictures_360)),
+           array_send(array_agg(CASE WHEN pictures > 0 THEN coalesce(latest - '1970-01-01'::date, 0) ELSE 0 END))
+    FROM count_deltas
+    WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
+) AS d (cells, pictures, latest)
+WHERE d.cells IS NOT NULL;
+
+-- name: tile_squares
+-- The same of lattice squares: `squares` are their numbers times 2^32, and their pictures.
+SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
+    SELECT array_send(array_agg(cell * 4294967296 + pictures)) AS squares,
+           array_send(array_agg(pictures_360)) AS pictures_360
+    FROM cell_counts WHERE cell BETWEEN s.first AND s.last) AS c
+WHERE c.squares IS NOT NULL
+UNION ALL
+SELECT d.* FROM (
+    SELECT array_send(array_agg(cell * 4294967296 + pictures)), array_send(array_agg(pictures_360))
+    FROM count_deltas
+    WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
+) AS d (squares, pictures_360)
+WHERE d.squares IS NOT NULL;
 
 -- name: tile_grid_scale
 -- What `coef` compares with: as it was kept, or as it is before the first was kept.

@@ -32,16 +32,22 @@ def test_points_and_attributes_come_back() -> None:
     y = np.array([chance.randrange(-200, 5000) for _ in range(count)])
     which = np.array([chance.choice([-1, 0, 1]) for _ in range(count)])
     cells = np.array([chance.getrandbits(59) | 1 << 59 for _ in range(count)])
+    different, (amount, half) = mvt.distinct((numbers, numbers // 2))
+    values = mvt.integers(different)
     columns = [
-        mvt.integers("number", numbers),
-        mvt.tenths("share", numbers % 11 / 10),
-        mvt.texts("kind", WORDS, which),
-        mvt.names("id", cells),
+        mvt.Column("share", mvt.tenths(11), numbers % 11),
+        mvt.Column("number", values, amount),
+        mvt.Column("half", values, half),
+        mvt.Column("kind", mvt.texts(WORDS), which),
+        mvt.Column("id", mvt.names(cells), np.arange(count)),
     ]
     found = decoded(mvt.layer("grid", columns, mvt.points(x, y)))
     assert len(found) == count
     for place, feature in enumerate(found):
-        expected = {"number": numbers[place], "share": numbers[place] % 11 / 10, "id": f"{cells[place]:x}"}
+        expected = {
+            "number": numbers[place], "half": numbers[place] // 2, "share": numbers[place] % 11 / 10,
+            "id": f"{cells[place]:x}",
+        }  # fmt: skip
         if which[place] >= 0:
             expected["kind"] = WORDS[which[place]]
         assert feature["properties"] == expected
@@ -51,8 +57,8 @@ def test_points_and_attributes_come_back() -> None:
 def test_rings_of_different_lengths_come_back() -> None:
     x = np.array([[0, 10, 10, 0, 0, 0], [-5, 5, 8, 5, -5, -8]])
     y = np.array([[0, 0, 10, 10, 10, 10], [0, 0, 4, 8, 8, 4]])
-    columns = [mvt.integers("nb", np.array([3, 4]))]
-    found = decoded(mvt.layer("grid", columns, mvt.polygons(x, y, np.array([4, 6]))))
+    columns = [mvt.Column("nb", mvt.integers(np.array([3, 4])), np.arange(2))]
+    found = decoded(mvt.layer("grid", columns, mvt.polygons(x.T, y.T, np.array([4, 6]))))
     rings = [feature["geometry"]["coordinates"][0] for feature in found]  # type: ignore[index]
     assert rings[0] == [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
     assert rings[1] == [[-5, 0], [5, 0], [8, 4], [5, 8], [-5, 8], [-8, 4], [-5, 0]]
@@ -60,7 +66,7 @@ def test_rings_of_different_lengths_come_back() -> None:
 
 def test_a_layer_without_features_is_nothing() -> None:
     nothing = np.empty(0, np.int64)
-    assert mvt.layer("grid", [mvt.integers("nb", nothing)], mvt.points(nothing, nothing)) == b""
+    assert mvt.layer("grid", [mvt.Column("nb", mvt.integers(nothing), nothing)], mvt.points(nothing, nothing)) == b""
 
 
 @pytest.mark.parametrize("z", range(16))
@@ -85,12 +91,12 @@ def test_hexagons_of_all_the_world_have_corners_in_order() -> None:
     outlines = Outlines()
     corners = outlines.of(ordered, 4)
     again = outlines.of(ordered[::7], 4)
-    assert (again.x == corners.x[::7]).all() and (again.y == corners.y[::7]).all()
+    assert (again.x == corners.x[:, ::7]).all() and (again.y == corners.y[:, ::7]).all()
     x, y, count, met = corners.on(Tile(0, 0, 0))
     assert met.all() and count.min() >= 4
-    area = (x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y).sum(axis=1)
+    area = (x * np.roll(y, -1, axis=0) - np.roll(x, -1, axis=0) * y).sum(axis=0)
     assert (area > 0).all(), "a ring that goes the wrong way around is a hole"
-    assert (x.max(axis=1) - x.min(axis=1)).max() < 200, "none goes around the world"
+    assert (x.max(axis=0) - x.min(axis=0)).max() < 200, "none goes around the world"
 
 
 def test_a_span_holds_the_descendants_of_its_cell_alone() -> None:
