@@ -24,18 +24,22 @@ SELECT item FROM floor_items WHERE id = $1;
 SELECT item FROM floor_items WHERE id = ANY($1::uuid[]);
 
 -- name: floor_box
-SELECT item FROM floor_items WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) LIMIT $5;
+SELECT item FROM floor_items WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326)
+  AND ST_X(geom) BETWEEN $1 AND $3 AND ST_Y(geom) BETWEEN $2 AND $4 LIMIT $5;
 
 -- name: floor_box_times
 SELECT item FROM floor_items
-WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) AND datetime BETWEEN $6 AND $7 LIMIT $5;
+WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326)
+  AND ST_X(geom) BETWEEN $1 AND $3 AND ST_Y(geom) BETWEEN $2 AND $4 AND datetime BETWEEN $6 AND $7 LIMIT $5;
 
 -- name: floor_box_sorted
-SELECT item FROM floor_items WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) ORDER BY datetime DESC LIMIT $5;
+SELECT item FROM floor_items WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326)
+  AND ST_X(geom) BETWEEN $1 AND $3 AND ST_Y(geom) BETWEEN $2 AND $4 ORDER BY datetime DESC LIMIT $5;
 
 -- name: floor_box_filter
 SELECT item FROM floor_items
-WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326) AND azimuth >= $6 AND azimuth < $7 LIMIT $5;
+WHERE geom && ST_MakeEnvelope($1, $2, $3, $4, 4326)
+  AND ST_X(geom) BETWEEN $1 AND $3 AND ST_Y(geom) BETWEEN $2 AND $4 AND azimuth >= $6 AND azimuth < $7 LIMIT $5;
 
 -- name: floor_times
 SELECT item FROM floor_items WHERE datetime BETWEEN $1 AND $2 ORDER BY datetime DESC LIMIT $3;

@@ -10,7 +10,7 @@ from catalog_api.tiles.content import Wanted
 from federation.queries import query
 
 #: Part of every version: raised when tiles are made differently, so that those made before are not taken for current.
-_MADE = 1
+_MADE = 2
 #: Tiles whose versions are read by one statement.
 _TOGETHER_MAX = 200
 

@@ -16,7 +16,7 @@ from tests.acceptance.federated import FederatedCatalog
 
 DESK = {"width": 1100, "height": 700}
 PHONE = {"width": 390, "height": 844}
-PATIENCE_MS = 25_000
+PATIENCE_MS = 60_000
 #: Errors in the console that are no fault: each with its reason.
 EXPECTED_ERRORS: tuple[re.Pattern[str], ...] = (
     # a page that is not there is answered with its status, and the browser says so
