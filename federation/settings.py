@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     cadence_failing_s: float = Field(default=3_600.0, gt=0)
     worker_jobs: int = Field(default=16, ge=2, le=100)
     visit_lanes: int = Field(default=4, ge=1, le=32)
+    visit_lane_sequences: int = Field(default=8, ge=1, le=10_000)
     run_lease_s: float = Field(default=30.0, ge=2)
     crawl_ranges: int = Field(default=16, ge=1, le=1_024)
     crawl_workers: int = Field(default=4, ge=1, le=64)

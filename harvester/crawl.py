@@ -208,7 +208,7 @@ class Visit(Work):
             if len(samples) >= wanted:
                 break
         if len(samples) >= wanted // 5:
-            await self.packer.train_on(self.lanes[0].lane.connection, samples)
+            await self.packer.train_on((await self.lanes.first()).connection, samples)
         self.phase("first crawl")
 
     def _note_updated(self, updated: datetime | None) -> None:

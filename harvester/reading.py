@@ -59,8 +59,9 @@ class SequenceReader:
             queue: asyncio.Queue[Task] = asyncio.Queue()
             for task in tasks:
                 queue.put_nowait(task)
+            lanes = await self.work.lanes.for_sequences(len(tasks))
             async with asyncio.TaskGroup() as group:
-                for lane in self.work.lanes:
+                for lane in lanes:
                     group.create_task(self._read_queue(lane, queue))
             await self._merge_kept_back()
             tasks, self._again = self._again, []
@@ -248,7 +249,7 @@ class SequenceReader:
 
     async def _merge_kept_back(self) -> None:
         """All of it in one transaction: sequences that lose pictures to each other may have been read by two lanes."""
-        state, *others = self.work.lanes
+        state, *others = self.work.lanes.opened
         async with explained("harvesting"):
             for other in others:
                 if other.later:

@@ -25,7 +25,7 @@ from harvester.client import InstanceClient
 from harvester.consent import Consent
 from harvester.crawl import Visit
 from harvester.dictionaries import PackerOf, repack
-from harvester.lane import Lane
+from harvester.lanes import Lanes
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
 from harvester.queue import Queue
@@ -40,7 +40,7 @@ from harvester.runs import (
     start_run,
     worker_name,
 )
-from harvester.tasks import Instance, LaneState
+from harvester.tasks import Instance
 from harvester.turnstile import shared_turnstile
 
 logger = logging.getLogger(__name__)
@@ -199,11 +199,11 @@ class Harvester:
                 keep_landing=client.keep_landing,
             )
             await consent.ask(progress)
-            lanes = []
-            for _ in range(min(row["concurrency"] or settings.instance_concurrency, settings.visit_lanes)):
-                lane = await Lane.open(self.dsn, settings)
-                stack.push_async_callback(lane.close)
-                lanes.append(LaneState(lane))
+            most = min(row["concurrency"] or settings.instance_concurrency, settings.visit_lanes)
+            lanes = Lanes(self.dsn, settings, most)
+            stack.push_async_callback(lanes.close)
+            async with self.pool.acquire() as connection:
+                packer = await PackerOf.load(connection, row["n"], settings)
             try:
                 yield Visit(
                     instance=_instance(row),
@@ -212,7 +212,7 @@ class Harvester:
                     pool=self.pool,
                     settings=settings,
                     lanes=lanes,
-                    packer=await PackerOf.load(lanes[0].lane.connection, row["n"], settings),
+                    packer=packer,
                     names=Names(row["n"], run),
                     progress=progress,
                     on_progress=on_progress,

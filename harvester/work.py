@@ -14,12 +14,13 @@ from federation.record import sequence_uuid
 from federation.settings import Settings
 from harvester.client import InstanceClient
 from harvester.dictionaries import PackerOf
+from harvester.lanes import Lanes
 from harvester.merge import Batch, merge_batch
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
 from harvester.provenance import Known
 from harvester.ranges import Range, RangeLost
-from harvester.tasks import Instance, LaneState
+from harvester.tasks import Instance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Work:
     client: InstanceClient
     pool: Pool
     settings: Settings
-    lanes: list[LaneState]
+    lanes: Lanes
     packer: PackerOf
     names: Names
     progress: Progress
@@ -92,7 +93,8 @@ class Work:
         """Sequences that are gone, each in a small transaction of its own."""
         for number in numbers:
             batch = Batch(instance=self.instance.n, run=self.run, removed=(number,))
-            merged = await merge_batch(self.lanes[0].lane, batch, self.packer.packer, in_transaction=self.check_range)
+            lane = await self.lanes.first()
+            merged = await merge_batch(lane, batch, self.packer.packer, in_transaction=self.check_range)
             self.progress.pictures_removed += merged.gone
             self.progress.sequences_removed += 1
             self.report()
@@ -106,7 +108,7 @@ class Work:
 
     async def forget_staged(self) -> None:
         """Drop what was read and not merged."""
-        for state in self.lanes:
+        for state in self.lanes.opened:
             state.clear()
             state.later.clear()
             await state.lane.empty(kept_back=True)

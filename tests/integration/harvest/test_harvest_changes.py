@@ -114,7 +114,7 @@ async def test_pictures_moved_between_sequences_of_different_batches_are_followe
     first, second = sorted(origin.sequences.values(), key=lambda each: each.id)[:: -1 if back else 1][:2]
     for picture in list(first.pictures):
         origin.move(picture, second)
-    await world.good_visit(instance_concurrency=lanes)
+    await world.good_visit(instance_concurrency=lanes, visit_lane_sequences=1)
     await world.check_same()
 
 

@@ -45,7 +45,7 @@ async def test_moved_pictures_are_there_at_every_commit(world: World, back: bool
         origin.move(picture, second)
     # others between them, so that several batches are merged
     origin.touch(*ordered)
-    await world.good_visit(instance_concurrency=lanes, page_sequences=100)
+    await world.good_visit(instance_concurrency=lanes, visit_lane_sequences=1, page_sequences=100)
     await world.check_same()
     assert await absent(world) == set()
 
@@ -70,7 +70,7 @@ async def test_pictures_exchanged_by_sequences_are_there_at_every_commit(world: 
         origin.move(picture, first)
     origin.touch(*origin.sequences.values())
     # the two are larger than a batch each, so that no lane reads both into one
-    await world.good_visit(instance_concurrency=lanes, visit_lanes=lanes, page_sequences=100)
+    await world.good_visit(instance_concurrency=lanes, visit_lanes=lanes, visit_lane_sequences=1, page_sequences=100)
     await world.check_same()
     assert await absent(world) == set()
 
