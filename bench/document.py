@@ -21,6 +21,7 @@ from bench.load import Measure
 from bench.plan import DatasetSpec
 from bench.report import harvest_of, place_and_time, sizes_markdown, stored_sizes, visits_markdown
 from bench.stages import Stage, stages_markdown
+from bench.tiles import Cold, Report, tiles_markdown
 from bench.visits import Resumed, VisitCost, resume_markdown
 from bench.visits import visits_markdown as passes_markdown
 from bench.workers import Shared, workers_markdown
@@ -104,6 +105,14 @@ def _workers(document: Document) -> str:
     return told + "\n\n" + workers_markdown([Shared(**one) for one in body["crawls"]])
 
 
+def _tiles(document: Document) -> str:
+    body = document["measured"]
+    cold = tuple(Cold(**one) for one in body["cold"])
+    under_load = {name: Measure(**body[name]) for name in ("kept", "unchanged")}
+    report = Report(**body | {"cold": cold} | under_load)
+    return place_and_time(document, {}) + "\n\n" + tiles_markdown(report)
+
+
 _TABLES: Mapping[str, Callable[[Document], str]] = {
     "harvest": _harvest,
     "api": _api,
@@ -115,6 +124,7 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "real": _visits,
     "resume": _resume,
     "workers": _workers,
+    "tiles": _tiles,
 }
 
 

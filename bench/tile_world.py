@@ -25,10 +25,13 @@ HEXAGONS, SEQUENCES, PICTURES = 262_000, 500_000, 1_000_000
 #: Cities with pictures, streets of each, pictures of each street.
 CITIES, STREETS = 20, 100
 STREET_PICTURES = PICTURES // CITIES // STREETS
+_SEED = 7
 _VERTICES = 12
 #: Degrees: a country that is covered densely, where two fifths of everything is, and towns all over the world.
 _COUNTRY = (-4.5, 42.5, 8.0, 51.0)
 _TOWNS = 900
+#: Of all hexagons, those where a street begins, in the country and in all: streets lead on into their neighbours.
+_COUNTRY_SHARE, _START_SHARE = 0.145, 0.287
 _DRAWN_AT_ONCE = 200
 _METRES_PER_DEGREE = 111_320.0
 
@@ -49,11 +52,10 @@ def hexagons(chance: np.random.Generator) -> list[int]:
     """Populated hexagons of resolution 7."""
     found: set[int] = set()
     west, south, east, north = _COUNTRY
-    # streets lead on into their neighbours
-    while len(found) < HEXAGONS * 0.2:
+    while len(found) < HEXAGONS * _COUNTRY_SHARE:
         found.add(parent(cell_of(chance.uniform(west, east), chance.uniform(south, north)), 7))
     towns = [(chance.uniform(-120, 150), chance.normal(35, 18) % 70) for _ in range(_TOWNS)]
-    while len(found) < HEXAGONS * 0.5:
+    while len(found) < HEXAGONS * _START_SHARE:
         longitude, latitude = towns[chance.integers(_TOWNS)]
         found.add(parent(cell_of(longitude + chance.normal(0, 0.5), latitude + chance.normal(0, 0.4)), 7))
     return sorted(found)
@@ -92,7 +94,7 @@ def city_streets(chance: np.random.Generator) -> Streets:
 
 async def fill(product: Product) -> None:
     """Make all of it in the catalog's database."""
-    chance = np.random.default_rng(7)
+    chance = np.random.default_rng(_SEED)
     connection = await asyncpg.connect(product.cluster.dsn(DATABASE))
     await connection.set_type_codec("geometry", encoder=bytes, decoder=bytes, format="binary", schema="public")
     try:
@@ -104,7 +106,7 @@ async def fill(product: Product) -> None:
         await _write_lines(connection, cities, leaves, counts)
         await _write_lines(connection, wide, None, counts)
         await connection.execute(statement("tiles_sequences"))
-        await _write_pictures(connection, cities, leaves)
+        await _write_pictures(connection, cities, leaves, range(CITIES * STREETS))
         await _write_counts(connection, counts)
         await connection.execute("ANALYZE")
         # as the folding job does
@@ -112,6 +114,22 @@ async def fill(product: Product) -> None:
     finally:
         await connection.close()
     await asyncio.gather(*(_draw(product, each, 2) for each in range(2)))
+
+
+async def set_pictures(product: Product, pictures: int) -> None:
+    """Leave or write so many pictures, street by street. Counts, sequences and lines stay as they are."""
+    connection = await asyncpg.connect(product.cluster.dsn(DATABASE))
+    await connection.set_type_codec("geometry", encoder=bytes, decoder=bytes, format="binary", schema="public")
+    try:
+        streets, there = pictures // STREET_PICTURES, await connection.fetchval(statement("tiles_streets"))
+        if there < streets:
+            cities = city_streets(np.random.default_rng(_SEED))
+            await _write_pictures(connection, cities, await _leaves(connection, cities), range(there, streets))
+        elif there > streets:
+            await connection.execute(statement("tiles_forget"), streets)
+        await connection.execute("VACUUM ANALYZE pictures")
+    finally:
+        await connection.close()
 
 
 async def _draw(product: Product, which: int, of: int) -> None:
@@ -159,7 +177,9 @@ async def _write_lines(
     await connection.copy_records_to_table("bench_lines", records=rows)
 
 
-async def _write_pictures(connection: asyncpg.Connection, cities: Streets, leaves: list[list[int]]) -> None:
+async def _write_pictures(
+    connection: asyncpg.Connection, cities: Streets, leaves: list[list[int]], which: range
+) -> None:
     start = datetime(2020, 1, 1, tzinfo=UTC)
     numbers = await connection.fetch("SELECT n, account, instance FROM sequences ORDER BY n LIMIT $1", len(leaves))
     camera = await connection.fetchval("SELECT min(n) FROM cameras")
@@ -167,10 +187,10 @@ async def _write_pictures(connection: asyncpg.Connection, cities: Streets, leave
         "cell h3 datetime indexed hash sequence rank account camera accuracy_m pixel_density instance azimuth "
         "dictionary is_360 served id geom payload"
     ).split()
-    chance = np.random.default_rng(8)
-    for number, row in enumerate(numbers):
+    for number in which:
+        row = numbers[number]
         taken = start + timedelta(days=int(cities.days[number]))
-        ids = chance.bytes(16 * STREET_PICTURES)
+        ids = np.random.default_rng((_SEED, number)).bytes(16 * STREET_PICTURES)
         places = zip(cities.x[number].tolist(), cities.y[number].tolist(), leaves[number], strict=True)
         records = [
             (

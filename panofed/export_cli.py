@@ -104,6 +104,7 @@ def pmtiles(
                 progress = Progress(
                     on_start=lambda tiles: display.update(line, description="making", total=tiles),
                     on_tile=lambda: display.update(line, advance=1),
+                    on_compare=lambda tiles: display.reset(line, description="comparing", total=tiles),
                 )
                 written = Archive(
                     settings=settings, dsn=dsn, file=file, map=Map.V2 if hexagons else Map.V1, progress=progress
@@ -111,9 +112,10 @@ def pmtiles(
         except KeyboardInterrupt:
             console.print("stopped; the next export goes on from here")
             raise typer.Exit(130) from None
+    kept = f" {written.kept:,} were there from an export that was cut off." if written.kept else ""
     console.print(
-        f"{written.tiles:,} tiles, {written.bytes / 1e6:,.1f} MB, in {escape(str(file))}; {written.kept:,} of an "
-        f"export that was cut off; {written.compared:,} compared with live ones",
+        f"{written.tiles:,} tiles, {written.bytes / 1e6:,.1f} MB, in {escape(str(file))}.{kept}"
+        f" {written.compared:,} compared with live ones: all the same.",
         soft_wrap=True,
     )
 

@@ -1,7 +1,7 @@
 -- The world of the measurement of tiles, and the raw tile it is compared with.
 
 -- name: tiles_reset
-TRUNCATE cell_counts, count_deltas, tile_deltas, tile_versions, grid_scales, sequence_lines, sequences, accounts, cameras,
+TRUNCATE pictures, cell_counts, count_deltas, tile_deltas, tile_versions, grid_scales, sequence_lines, sequences, accounts, cameras,
     instances CASCADE;
 
 -- name: tiles_names
@@ -29,6 +29,14 @@ FROM bench_lines;
 
 -- name: tiles_draw
 SELECT draw_sequences(ARRAY(SELECT n FROM sequences WHERE n % $1 = $2));
+
+-- name: tiles_streets
+-- How many streets have their pictures: those of the first sequences.
+SELECT count(DISTINCT sequence) FROM pictures;
+
+-- name: tiles_forget
+-- Takes away all pictures but those of the first $1 sequences.
+DELETE FROM pictures WHERE sequence >= (SELECT n FROM sequences ORDER BY n OFFSET $1 LIMIT 1);
 
 -- name: tiles_dense
 -- Tiles of zoom 15 by their pictures, those with the most first.

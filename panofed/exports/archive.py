@@ -45,6 +45,7 @@ class Progress:
 
     on_start: Callable[[int], None] = lambda tiles: None
     on_tile: Callable[[], None] = lambda: None
+    on_compare: Callable[[int], None] = lambda tiles: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Archive:
     _versions: Versions = field(init=False)
     _outlines: Outlines = field(default_factory=Outlines)
     _kept: int = 0
+    _empty: set[Tile] = field(default_factory=set)
 
     def write(self) -> Written:
         """Make every tile, put them together, read them back."""
@@ -93,11 +95,13 @@ class Archive:
             compared = await self._compare(tiles, versions)
             os.replace(self._beside("new"), self.file)
         finally:
+            # there only when something failed: what is finished is on the shelf
+            self._beside("new").unlink(missing_ok=True)
             shelf.close()
             await connections.close()
         shelf.drop()
         size = self.file.stat().st_size
-        return Written(tiles=len(versions), kept=self._kept, bytes=size, compared=compared)
+        return Written(tiles=len(versions) - len(self._empty), kept=self._kept, bytes=size, compared=compared)
 
     def _beside(self, suffix: str) -> Path:
         return self.file.with_name(f"{self.file.name}.{suffix}")
@@ -109,7 +113,7 @@ class Archive:
         return sorted(tiles, key=lambda tile: int(zxy_to_tileid(tile.z, tile.x, tile.y)))
 
     async def _assemble(self, tiles: Sequence[Tile], shelf: ShelfFile) -> dict[Tile, str]:
-        """Write the archive under its new name; returns the versions of the tiles that are in it."""
+        """Write the archive under its new name; returns the versions that all tiles had when they were made."""
         versions: dict[Tile, str] = {}
         with self._beside("new").open("wb") as file, tempfile.TemporaryFile(dir=self.file.parent) as pieces:
             writer = Writer(file)
@@ -119,10 +123,12 @@ class Archive:
             for start in range(0, len(tiles), _TOGETHER):
                 some = tiles[start : start + _TOGETHER]
                 for tile, (version, body) in zip(some, await self._finished(some, shelf), strict=True):
+                    versions[tile] = version
                     if body:
                         writer.write_tile(zxy_to_tileid(tile.z, tile.x, tile.y), body)
-                        versions[tile] = version
-            if not versions:
+                    else:
+                        self._empty.add(tile)
+            if len(self._empty) == len(tiles):
                 raise ExportError("there is nothing on the map yet")
             writer.finalize(self._header(), self._metadata())
             file.flush()
@@ -140,7 +146,8 @@ class Archive:
                 body = await asyncio.to_thread(shelf.get, wanted.name(), version)
                 if body is None:
                     made = await content_of(self._index, self._outlines, wanted)
-                    body = gzip.compress(made, _GZIP_LEVEL, mtime=0) if made else b""
+                    # in a thread: this is most of the work, and lets go of the interpreter
+                    body = await asyncio.to_thread(gzip.compress, made, _GZIP_LEVEL, mtime=0) if made else b""
                     await asyncio.to_thread(shelf.put, wanted.name(), version, body)
                 else:
                     self._kept += 1
@@ -178,17 +185,20 @@ class Archive:
         compared = 0
         with self._beside("new").open("rb") as file:
             reader = Reader(MmapSource(file))
-            header = reader.header()
-            if header["addressed_tiles_count"] != len(versions) or header["max_zoom"] != ZOOM_MAX:
-                raise ExportError(f"{self.file}: {header['addressed_tiles_count']} tiles instead of {len(versions)}")
-            for tile in random.sample(tiles, min(len(tiles), _COMPARED)):
+            header, count = reader.header(), len(versions) - len(self._empty)
+            if header["addressed_tiles_count"] != count or header["max_zoom"] != ZOOM_MAX:
+                raise ExportError(f"{self.file}: {header['addressed_tiles_count']} tiles instead of {count}")
+            some = random.sample(tiles, min(len(tiles), _COMPARED))
+            self.progress.on_compare(len(some))
+            for tile in some:
+                self.progress.on_tile()
                 found = reader.get(tile.z, tile.x, tile.y)
-                if (found is None) != (tile not in versions):
+                if (found is None) != (tile in self._empty):
                     raise ExportError(f"{self.file}: tile {tile} is {'missing' if found is None else 'there'}")
                 live = await content_of(self._index, self._outlines, Wanted(self.map, tile))
-                if await self._versions.of(Wanted(self.map, tile)) != versions.get(tile, ""):
+                if await self._versions.of(Wanted(self.map, tile)) != versions[tile]:
                     continue
-                if found is None or gzip.decompress(found) != live:
+                if (b"" if found is None else gzip.decompress(found)) != live:
                     raise ExportError(f"{self.file}: tile {tile} is not as the live one")
                 compared += 1
         return compared
