@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     quarantine_kept_days: int = Field(default=30, ge=1)
     runs_kept_days: int = Field(default=90, ge=1)
     idle_runs_kept_days: int = Field(default=3, ge=1)
+    events_kept_days: int = Field(default=730, ge=30)
     freshness_kept_days: int = Field(default=90, ge=1)
     tombstones_kept_days: int = Field(default=365, ge=30)
     quarantine_body_bytes: int = Field(default=4_096, ge=0)

@@ -19,6 +19,7 @@ def terms(settings: Settings) -> dict[str, timedelta]:
         "purge_quarantine": timedelta(days=settings.quarantine_kept_days),
         "purge_runs": timedelta(days=settings.runs_kept_days),
         "purge_idle_runs": timedelta(days=settings.idle_runs_kept_days),
+        "purge_events": timedelta(days=settings.events_kept_days),
         "purge_freshness": timedelta(days=settings.freshness_kept_days),
         "purge_absences": _ABSENCES_KEPT,
         "purge_tombstones": timedelta(days=settings.tombstones_kept_days),

@@ -20,6 +20,10 @@ ROWS = {
         "INSERT INTO runs (instance, started_at, outcome, sequences_failed) VALUES (1, {at}, 'partial', 1)",
     ),
     "purge_idle_runs": ("runs", "INSERT INTO runs (instance, started_at, outcome) VALUES (1, {at}, 'partial')"),
+    "purge_events": (
+        "events",
+        "INSERT INTO events (kind, instance, actor, public, at) VALUES ('down', 1, 'harvester', true, {at})",
+    ),
     "purge_freshness": ("freshness", "INSERT INTO freshness VALUES (1, ({at})::date, 60, 1)"),
     "purge_absences": ("absences", "INSERT INTO absences VALUES (1, {at}, 1, 1)"),
     "purge_tombstones": (

@@ -67,7 +67,7 @@ async def test_service_and_catalog_go_on_when_the_database_is_back(running: Clus
                 assert not serving.done()
                 await asyncio.to_thread(running.ensure_running)
                 await eventually(lambda: serves(client, sorted(origin.visible())), within_s=15)
-                await check_runs(desk)
+                await check_runs(desk, how)
             finally:
                 stop.set()
                 await serving
@@ -100,7 +100,7 @@ async def serves(client: httpx2.AsyncClient, ids: list[str]) -> bool:
     return answer.status_code == 200 and sorted(item["id"] for item in answer.json()["features"]) == ids
 
 
-async def check_runs(desk: Desk) -> None:
+async def check_runs(desk: Desk, how: str) -> None:
     """The visit that lost its database was closed when it came back; a later one ended well."""
 
     async def closed() -> bool:
@@ -108,6 +108,8 @@ async def check_runs(desk: Desk) -> None:
         first = runs[0]
         # the next visit may have come before and found it unfinished
         known = first["outcome"] == "interrupted" or "database" in first["last_error"] or "conn" in first["last_error"]
+        # in a crash its row may be lost with the last moment's commits, which nobody waits for
+        known = known or (how == "immediate" and first["outcome"] == "done")
         return first["ended_at"] is not None and known and any(run["outcome"] == "done" for run in runs)
 
     await eventually(closed, within_s=15)
