@@ -22,6 +22,9 @@ from tests.integration.operations.serving import answering
 from tests.origin import Origin, eventually
 
 
+SEQUENCES = 10
+
+
 @pytest.fixture
 async def running(own_cluster: Cluster) -> Cluster:
     """The server, with an empty database."""
@@ -42,7 +45,7 @@ async def test_service_and_catalog_go_on_when_the_database_is_back(running: Clus
         file = tmp_path / "instances.yaml"
         entry = {"id": "north", "name": "north", "url": origin.url, "enabled": True}
         file.write_text(json.dumps({"instances": [entry]}))
-        for n in range(10):
+        for n in range(SEQUENCES):
             origin.add_sequence(40, at=(2.35, 48.80 + n / 100))
         away = asyncio.Event()
         stop_at(origin, running, how, away)
@@ -67,7 +70,7 @@ async def test_service_and_catalog_go_on_when_the_database_is_back(running: Clus
                 assert not serving.done()
                 await asyncio.to_thread(running.ensure_running)
                 await eventually(lambda: serves(client, sorted(origin.visible())), within_s=15)
-                await check_runs(desk, how)
+                await check_runs(desk)
             finally:
                 stop.set()
                 await serving
@@ -75,10 +78,14 @@ async def test_service_and_catalog_go_on_when_the_database_is_back(running: Clus
 
 
 def stop_at(origin: Origin, cluster: Cluster, how: str, away: asyncio.Event) -> None:
-    """The server stops in the middle of the first crawl."""
+    """The server stops in the middle of the first crawl.
+
+    A part of each sequence was asked for to train a dictionary. Once they are read, the connection that goes takes what
+    it staged along; before, a visit need not notice.
+    """
 
     async def hook(request: web.Request) -> None:
-        if sum("/items" in path for path in origin.requests) == 4 and not away.is_set():
+        if sum("/items" in path for path in origin.requests) == SEQUENCES + 4 and not away.is_set():
             await asyncio.to_thread(cluster.stop, how)
             away.set()
 
@@ -100,7 +107,7 @@ async def serves(client: httpx2.AsyncClient, ids: list[str]) -> bool:
     return answer.status_code == 200 and sorted(item["id"] for item in answer.json()["features"]) == ids
 
 
-async def check_runs(desk: Desk, how: str) -> None:
+async def check_runs(desk: Desk) -> None:
     """The visit that lost its database was closed when it came back; a later one ended well."""
 
     async def closed() -> bool:
@@ -108,8 +115,6 @@ async def check_runs(desk: Desk, how: str) -> None:
         first = runs[0]
         # the next visit may have come before and found it unfinished
         known = first["outcome"] == "interrupted" or "database" in first["last_error"] or "conn" in first["last_error"]
-        # in a crash its row may be lost with the last moment's commits, which nobody waits for
-        known = known or (how == "immediate" and first["outcome"] == "done")
         return first["ended_at"] is not None and known and any(run["outcome"] == "done" for run in runs)
 
     await eventually(closed, within_s=15)
