@@ -21,7 +21,7 @@ viewer: ## Fetch the web viewer of the front page from npm (setup does it where 
 	@scripts/viewer
 
 test: setup ## Run every test: doctests, unit, integration, acceptance; TESTS="tests/unit -k leaf" runs some
-	$(VENV) pytest --durations=15 $(TESTS)
+	$(VENV) $(if $(TESTS),pytest --durations=15 $(TESTS),tests)
 
 soak: setup ## Random walks and kills for as long as asked: SECONDS=600 SEED=7 STEPS=150; see docs/harvesting.md
 	@exec $(VENV) tests.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS))

@@ -1,0 +1,84 @@
+"""Runs every test in parts, two parts at a time: most tests wait for servers, so one process would idle."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A run of pytest over some folders. `budget_s`: how long it should take on two cores; nothing fails beyond it."""
+
+    name: str
+    budget_s: int
+    folders: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        """What to start."""
+        ignored = [f"--ignore={folder}" for folder in self.ignored]
+        return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *self.folders, *ignored]
+
+
+_CRASH = ("tests/integration/crash", "tests/integration/hostile")
+#: What runs one after the other, beside the other lane.
+LANES = (
+    (
+        Part(
+            name="unit",
+            budget_s=60,
+            folders=("federation", "harvester", "catalog_api", "panofed", "bench", "tests/unit"),
+        ),
+        Part(name="integration", budget_s=300, folders=("tests/integration",), ignored=_CRASH),
+        Part(name="crash", budget_s=240, folders=_CRASH),
+    ),
+    (
+        Part(name="acceptance", budget_s=360, folders=("tests/acceptance",)),
+        Part(name="browser", budget_s=240, folders=("tests/browser",)),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a part went."""
+
+    part: Part
+    code: int
+    took_s: float
+
+
+async def run_part(part: Part) -> Ended:
+    """Run one; its lines go to our output as they come, with its name before them."""
+    started = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *part.command(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=1 << 24
+    )
+    assert process.stdout is not None
+    async for line in process.stdout:
+        print(f"{part.name:<11} | {line.decode(errors='replace').rstrip()}", flush=True)  # noqa: T201
+    return Ended(part, await process.wait(), time.monotonic() - started)
+
+
+async def run_lane(parts: Sequence[Part]) -> list[Ended]:
+    """Run parts one after the other, all of them even when one fails."""
+    return [await run_part(part) for part in parts]
+
+
+async def run_all() -> int:
+    """Run everything, print how long each part took; 0 when all passed."""
+    lanes = LANES if (os.cpu_count() or 1) > 1 else (sum(LANES, start=()),)
+    ended = [each for lane in await asyncio.gather(*map(run_lane, lanes)) for each in lane]
+    for each in ended:
+        word = "passed" if each.code == 0 else f"FAILED (exit code {each.code})"
+        print(f"{each.part.name:<11} {word:<24} {each.took_s:5.0f} s of {each.part.budget_s} s")  # noqa: T201
+    return max(each.code for each in ended)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run_all()))
