@@ -13,15 +13,19 @@ import xxhash
 from starlette.requests import Request
 
 from catalog_api.answers.stac import Writer
+from catalog_api.edge.attempts import Attempts
 from catalog_api.edge.forwarded import BaseAddress, Proxies
+from catalog_api.edge.limits import Buckets
 from catalog_api.edge.responses import Answer
 from catalog_api.edge.tally import Tally
 from catalog_api.index.connections import Connections, explain
 from catalog_api.index.feed import Latest
 from catalog_api.index.figures import Figures, Kept
+from catalog_api.index.health import HealthFigures
 from catalog_api.index.index import Index
 from catalog_api.index.operators import Operators
 from catalog_api.index.registry import Registry
+from catalog_api.index.visits import Visits
 from catalog_api.slots import ALONE, Slot, own_address
 from catalog_api.tiles.tiles import Tiles
 from catalog_api.watch.watched import Stored, watch
@@ -74,19 +78,31 @@ class Catalog:
     slot: Slot = ALONE
     latest_change: Latest = field(default_factory=Latest)
     figures: Figures = field(init=False)
+    health: HealthFigures = field(init=False)
+    visits: Visits = field(init=False)
     watched: Kept[Stored] = field(init=False)
     operators: Operators = field(init=False)
+    #: wrong secrets of each client
+    attempts: Attempts = field(init=False)
+    #: how often each client lets an instance be checked
+    checks: Buckets = field(init=False)
     tiles: Tiles = field(init=False)
     #: the landing page of each address, and the figures it was made of
     landings: dict[str, tuple[tuple[object, ...], Answer]] = field(default_factory=dict)
     _writers: dict[str, Writer] = field(default_factory=dict)
     _totals: Row | None = None
     _totals_at: float = 0.0
+    _totals_of: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.figures = Figures(self.index, self.settings)
+        self.health = HealthFigures(self.index, self.settings, self.figures)
+        self.visits = Visits(self.index, self.settings)
         self.watched = watch(self.index)
         self.tiles = Tiles(self.index, self.settings)
+        self.attempts = Attempts(most=self.settings.sign_in_failures, window_s=self.settings.sign_in_window_s)
+        hourly = self.settings.client_checks_per_hour
+        self.checks = Buckets(per_s=hourly / 3_600, burst=hourly)
         # what is read may be a replica: changes go to the primary server
         self.operators = Operators(self.settings.database_url or self.connections.dsn, self.settings)
 
@@ -112,9 +128,10 @@ class Catalog:
 
     async def totals(self) -> Row:
         """What the whole catalog holds, a few seconds old at most: it is counted over all sequences."""
-        if self._totals is None or time.monotonic() - self._totals_at > _TOTALS_FRESH_S:
+        hidden = await self.index.hidden()
+        if self._totals is None or self._totals_of != hidden or time.monotonic() - self._totals_at > _TOTALS_FRESH_S:
             self._totals = (await self.index.fetch(query("catalog_totals")))[0]
-            self._totals_at = time.monotonic()
+            self._totals_at, self._totals_of = time.monotonic(), hidden
         return self._totals
 
     async def validator(self) -> bytes:

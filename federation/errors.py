@@ -14,6 +14,9 @@ PanofedError
     ClusterError                the embedded PostgreSQL cannot be made, started or stopped
         BinariesMissing         no PostgreSQL with PostGIS on this machine
     ExportError                 the GeoParquet export cannot be written
+    TakedownRefused             a takedown cannot be made or ended so
+    CheckRefused                no check of an instance is made now
+    RegistrationRefused         a registration cannot be taken, or cannot go this way
     DemoError                   the demonstration's instances cannot be made, loaded or stopped
     OriginError                 an instance did not do what its API promises
         OriginUnreachable       no connection, DNS, TLS or a timeout
@@ -23,6 +26,7 @@ PanofedError
         OriginChanged           the sequence changed while it was being read
         AddressRefused          the outbound guard refused to connect there
         HarvestUnwanted         it does not want to be harvested: robots.txt, or the mark on its landing page
+    ActRefused                  what was asked for cannot be done with the instance as it is
     RecordRefused               one record cannot be accepted: quarantined, its neighbours are not harmed
 """
 
@@ -101,8 +105,32 @@ class ExportError(PanofedError):
     """The GeoParquet export cannot be written."""
 
 
+class TakedownRefused(PanofedError):
+    """A takedown cannot be made or ended so."""
+
+
+class CheckRefused(PanofedError):
+    """No check is made now; another try is worth it after `wait_s` seconds."""
+
+    def __init__(self, message: str, *, wait_s: int) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class RegistrationRefused(PanofedError):
+    """A registration cannot be taken, or cannot go this way; `field` names what is wrong with it, if one thing is."""
+
+    def __init__(self, message: str, *, field: str = "", value: str = "") -> None:
+        super().__init__(message)
+        self.field, self.value = field, value
+
+
 class DemoError(PanofedError):
     """The demonstration's instances cannot be made, loaded or stopped."""
+
+
+class ActRefused(PanofedError):
+    """An operator or administrator asks for what cannot be done in this state."""
 
 
 class OriginError(PanofedError):

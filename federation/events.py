@@ -43,7 +43,9 @@ class Kind(StrEnum):
     TAKEDOWN_ENDED = "takedown-ended"
     TOKEN_MADE = "token-made"
     TOKEN_REVOKED = "token-revoked"
+    LINK_MADE = "link-made"
     LINK_USED = "link-used"
+    LINK_REVOKED = "link-revoked"
 
 
 #: What the public feed tells.
@@ -79,6 +81,15 @@ def token_actor(number: int) -> str:
     'token 7'
     """
     return f"token {number}"
+
+
+def link_actor(number: int) -> str:
+    """The actor whom a link let in.
+
+    >>> link_actor(7)
+    'link 7'
+    """
+    return f"link {number}"
 
 
 async def note(

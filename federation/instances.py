@@ -14,6 +14,7 @@ from federation.database import Connection, Row, explained
 from federation.errors import InstancesFileError
 from federation.instances_fields import READERS, REQUIRED, WrongValue, clip, near, shown
 from federation.instances_file import compose, is_empty, line_of, pairs, read_text
+from federation.place import place_of
 from federation.queries import query
 
 #: Why an instance is paused whose entry is gone; only this reason is lifted when the entry comes back.
@@ -192,15 +193,19 @@ def _duplicates(entries: Sequence[InstanceEntry]) -> Iterator[_Problem]:
 # --- the file into the table --------------------------------------------------------------------------------------
 
 
-async def sync_instances(connection: Connection, entries: Sequence[InstanceEntry]) -> SyncReport:
+async def sync_instances(
+    connection: Connection, entries: Sequence[InstanceEntry], path: Path = Path("instances.yaml")
+) -> SyncReport:
     """Bring the table in line with the file, in one transaction: add, change, pause what vanished; never delete.
 
     What a person or the brake stopped stays stopped. Two processes at once are safe: one waits for the other.
+    InstancesFileError when an entry is at the address of an instance that came by registration; `path` is for it.
     """
     async with explained("reading instances.yaml into the database"), connection.transaction():
         await connection.execute(query("lock_registry"))
         rows: dict[str, Row] = {row["id"]: row for row in await connection.fetch(query("read_registry"))}
         wanted = {entry.id: entry for entry in entries}
+        _refuse_registered(rows, wanted, path)
         absent = [row for row in rows.values() if row["id"] not in wanted]
         renamed = await _free_names(connection, rows, wanted)
         changed = [*renamed, *[change for entry in entries for change in _changes(rows.get(entry.id), entry)]]
@@ -218,6 +223,19 @@ async def sync_instances(connection: Connection, entries: Sequence[InstanceEntry
         )
 
 
+def _refuse_registered(rows: Mapping[str, Row], wanted: Mapping[str, InstanceEntry], path: Path) -> None:
+    """One instance under two identities would be harvested twice."""
+    registered = {place_of(row["url"]): row for row in rows.values() if row["source"] == "registered"}
+    problems = []
+    for entry in wanted.values():
+        row = registered.get(place_of(entry.url))
+        if row is not None and row["id"] not in wanted:
+            said = f"{clip(entry.url)!r} was registered as {row['name']!r}: to rule it here give the entry its id, {row['id']}"
+            problems.append(_Problem(entry.line, "url", said))
+    if problems:
+        raise _told(problems, path)
+
+
 def _has_vanished(row: Row) -> bool:
     return bool(row["state"] == "paused" and row["state_reason"] == VANISHED)
 
@@ -227,8 +245,23 @@ def state_of(entry: InstanceEntry) -> str:
     return "enabled" if entry.enabled else "disabled"
 
 
+def asked_state(path: Path, instance: str) -> str:
+    """The state that the file asks for an instance, by its id: for who resumes it elsewhere than where the file is read.
+
+    Where the file is not on this machine it is enabled: its entry has the last word at the next reading.
+    """
+    if not path.exists():
+        return "enabled"
+    entry = next((entry for entry in load_instances(path) if entry.id == instance), None)
+    return "disabled" if entry is None else state_of(entry)
+
+
+#: States that an entry does not change: a person, the brake or its operator said so.
+STAYS = ("paused", "braked", "leaving", "left")
+
+
 def _state(entry: InstanceEntry, row: Row | None) -> tuple[str, str]:
-    if row is not None and row["state"] in ("paused", "braked") and not _has_vanished(row):
+    if row is not None and row["state"] in STAYS and not _has_vanished(row):
         return row["state"], row["state_reason"]
     return state_of(entry), ""
 

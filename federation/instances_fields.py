@@ -21,8 +21,8 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 _TAG = "tag:yaml.org,2002:"
 _TEXT_MAX = 2_000
 #: Seconds between visits: less is no news, and more than a week is forgotten.
-_CADENCE_LEAST_S = 5
-_CADENCE_MOST_S = 604_800
+CADENCE_LEAST_S = 5
+CADENCE_MOST_S = 604_800
 
 
 class WrongValue(Exception):
@@ -147,8 +147,8 @@ def _seconds(node: yaml.Node) -> float:
     if not plain or not _NUMBER.fullmatch(node.value):
         raise WrongValue(f"must be a number of seconds, not {shown(node)}")
     value = float(node.value.replace("_", ""))
-    if not (math.isfinite(value) and _CADENCE_LEAST_S <= value <= _CADENCE_MOST_S):
-        raise WrongValue(f"{node.value} is not within {_CADENCE_LEAST_S} and {_CADENCE_MOST_S:,} seconds")
+    if not (math.isfinite(value) and CADENCE_LEAST_S <= value <= CADENCE_MOST_S):
+        raise WrongValue(f"{node.value} is not within {CADENCE_LEAST_S} and {CADENCE_MOST_S:,} seconds")
     return value
 
 

@@ -16,7 +16,10 @@ from federation.queries import query
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafSet:
-    """One version of the set. `states` maps cell to "live" or "splitting"; boxes are in the order of `cells`."""
+    """One version of the set. `states` maps cell to "live" or "splitting"; boxes are in the order of `cells`.
+
+    Whoever is hidden belongs to the version: a reader that finds another one reads both anew.
+    """
 
     version: int
     base_resolution: int | None
@@ -24,6 +27,8 @@ class LeafSet:
     cells: tuple[int, ...]
     boxes: npt.NDArray[np.float64]
     resolutions: tuple[int, ...] = field(default=())
+    #: numbers of the instances whose pictures are not shown though they are still here
+    hidden: tuple[int, ...] = field(default=())
 
     def leaf_of(self, finest_cell: int) -> int | None:
         """Where a picture with this finest cell is written: its first ancestor in the set that is not splitting."""
@@ -79,4 +84,5 @@ async def load_leaves(connection: Connection | Pool) -> LeafSet:
             [(row["west"], row["south"], row["east"], row["north"]) for row in leaves], dtype=np.float64
         ).reshape(-1, 4),
         resolutions=tuple(sorted({resolution_of(row["cell"]) for row in leaves})),
+        hidden=tuple(head["hidden"]),
     )

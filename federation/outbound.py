@@ -21,6 +21,7 @@ from yarl import URL
 
 from federation.addresses import why_address_refused
 from federation.errors import CircuitOpen, OriginMalformed, OriginUnreachable
+from federation.outbound_answers import Answers
 from federation.outbound_body import ACCEPT_ENCODING, Body, BodyFault
 from federation.outbound_faults import (
     EXCHANGE_ERRORS,
@@ -56,6 +57,19 @@ class Answer:
         return http_date(self.headers.get("date"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """Status and headers of an address, names in lower case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+
+    def is_open_to(self, origin: str) -> bool:
+        """Whether a browser gives the answer to a page of this origin (CORS)."""
+        return self.headers.get("access-control-allow-origin", "").strip() in ("*", origin)
+
+
 class OriginSession:
     """A visit to one instance: `async with OriginSession(settings, url, instance=name) as origin: ...get(...)`."""
 
@@ -81,6 +95,8 @@ class OriginSession:
         self._resolver = resolver
         self._client: aiohttp.ClientSession | None = None
         self._requests = self._received_bytes = 0
+        #: how fast it answers, and its certificate
+        self.answers = Answers()
         #: what the guard refused when a socket was about to be made, in order
         self.refusals: list[str] = []
 
@@ -157,6 +173,31 @@ class OriginSession:
                 await asyncio.sleep(self._pause_s(attempt, fault))
                 attempt += 1
 
+    async def glance(self, url: str, *, origin: str) -> Glance:
+        """What a browser on a page of `origin` is told of `url`: status and headers of one try; no body is read.
+
+        Raises AddressRefused, OriginUnreachable or OriginMalformed; any status is an answer, a redirect too.
+        """
+        target = target_url(self._base, url, self.instance)
+        asked = Asked(instance=self.instance, url=str(target), settings=self._settings)
+        if self._client is None:
+            raise RuntimeError("OriginSession is used outside of 'async with'")
+        slot = await self._enter(asked)
+        started = time.monotonic()
+        try:
+            self._requests += 1
+            # one byte: a picture may have many megabytes, and who does not know ranges is hung up on
+            headers = {"Accept": "*/*", "Origin": origin, "Range": "bytes=0-0"}
+            response = await self._client.get(target, headers=headers, allow_redirects=False)
+            response.close()
+        except EXCHANGE_ERRORS as error:
+            fault = exchange_fault(asked, error)
+            raise (fault.error if isinstance(fault, Transient) else fault) from error
+        finally:
+            await self.turnstile.leave(slot, elapsed_s=time.monotonic() - started, fault=False)
+        told = {name.lower(): ", ".join(response.headers.getall(name)) for name in response.headers}
+        return Glance(url=str(target), status=response.status, headers=told)
+
     def _worth_waiting(self, fault: Transient) -> bool:
         """Whoever asks for a long pause gets it: not from this visit, which ends, but from the next one's time."""
         return fault.after_s is None or fault.after_s <= self._settings.outbound_retry_after_max_s
@@ -194,13 +235,16 @@ class OriginSession:
                 response = await self._client.get(url, headers={"Accept": accept}, allow_redirects=False)
             except EXCHANGE_ERRORS as error:
                 raise exchange_fault(asked, error) from error
+            self.answers.look_at(response)
             async with response:
                 return await self._read(asked, response, started)
         except (Transient, OriginUnreachable) as error:
             fault = isinstance(error.error if isinstance(error, Transient) else error, OriginUnreachable)
             raise
         finally:
-            await self.turnstile.leave(slot, elapsed_s=time.monotonic() - started, fault=fault)
+            elapsed_s = time.monotonic() - started
+            self.answers.took(elapsed_s)
+            await self.turnstile.leave(slot, elapsed_s=elapsed_s, fault=fault)
 
     async def _enter(self, asked: Asked) -> int:
         try:

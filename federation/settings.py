@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     runs_kept_days: int = Field(default=90, ge=1)
     idle_runs_kept_days: int = Field(default=3, ge=1)
     events_kept_days: int = Field(default=730, ge=30)
+    days_kept_days: int = Field(default=1_100, ge=90)
     freshness_kept_days: int = Field(default=90, ge=1)
     tombstones_kept_days: int = Field(default=365, ge=30)
     quarantine_body_bytes: int = Field(default=4_096, ge=0)
@@ -109,6 +110,9 @@ class Settings(BaseSettings):
     relist_period_h: float = Field(default=24.0, gt=0)
     brake_share: float = Field(default=0.20, gt=0, le=1)
     brake_pictures: int = Field(default=1_000, ge=1)
+    health_late_s: float = Field(default=120.0, gt=0)
+    health_failures: int = Field(default=3, ge=1)
+    health_count_s: float = Field(default=300.0, gt=0)
 
     # outbound
     user_agent: str = "panofed/0.1 (+https://panoramax.fr; no contact configured)"
@@ -171,6 +175,30 @@ class Settings(BaseSettings):
     figures_age_s: float = Field(default=5.0, ge=0)
     stats_age_s: float = Field(default=300.0, ge=0)
     ping_interval_s: float = Field(default=10.0, ge=0)
+    # registration and checks
+    registration: Literal["off", "moderated", "automatic"] = "off"
+    registrations_max: int = Field(default=200, ge=1)
+    registration_days: int = Field(default=30, ge=1)
+    check_kept_s: float = Field(default=600.0, ge=0)
+    check_timeout_s: float = Field(default=120.0, gt=0)
+    check_pictures: int = Field(default=1_000, ge=1, le=10_000)
+    checks_per_hour: int = Field(default=60, ge=1)
+    client_checks_per_hour: int = Field(default=10, ge=1)
+    checks_kept_days: int = Field(default=30, ge=1)
+    dns_server: str = ""
+    # operators and administrators
+    link_hours: float = Field(default=72.0, gt=0, le=720)
+    session_hours: float = Field(default=12.0, gt=0, le=720)
+    session_idle_hours: float = Field(default=2.0, gt=0, le=720)
+    sessions_kept_days: int = Field(default=90, ge=31)
+    session_on_loopback_http: bool = False
+    sign_in_failures: int = Field(default=10, ge=1)
+    sign_in_window_s: float = Field(default=300.0, gt=0)
+    operator_cadence_min_s: float = Field(default=30.0, ge=5)
+    operator_requests_per_s_max: float = Field(default=50.0, gt=0, le=1_000)
+    operator_concurrency_max: int = Field(default=8, ge=1, le=32)
+    reconcile_ask_s: float = Field(default=3_600.0, ge=0)
+    operator_rows: int = Field(default=100, ge=1, le=1_000)
     # tiles
     tile_cache_bytes: int = Field(default=1_000_000_000, ge=0)
     tile_cache_memory_bytes: int = Field(default=64_000_000, ge=0)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from federation.database import Connection, Row
+from federation.events import Kind, note, token_actor
 from federation.queries import query
 
 #: Makes a token recognisable, for people and for those who look for secrets in published files.
@@ -82,6 +83,23 @@ async def create_token(
     return secret
 
 
+async def make_token(
+    connection: Connection,
+    scope: Scope,
+    instance: int | None,
+    actor: str,
+    *,
+    label: str = "",
+    lasts: timedelta | None = None,
+) -> str:
+    """The same, in one transaction with its event."""
+    async with connection.transaction():
+        secret = await create_token(connection, scope, instance, label=label, lasts=lasts)
+        details = {"scope": scope.value, "label": label}
+        await note(connection, Kind.TOKEN_MADE, actor=actor, instance=instance, details=details)
+    return secret
+
+
 async def use_token(connection: Connection, secret: str) -> Token | None:
     """The token of this text, noted as used; None when there is none that still holds."""
     if not is_secret(secret):
@@ -98,3 +116,12 @@ async def list_tokens(connection: Connection, instance: int | None) -> list[Toke
 async def revoke_token(connection: Connection, number: int) -> bool:
     """Take a token back; False when there is none of that number, or it was taken back already."""
     return await connection.fetchval(query("revoke_token"), number) is not None
+
+
+async def take_token_back(connection: Connection, number: int, actor: str) -> bool:
+    """The same, in one transaction with its event."""
+    async with connection.transaction():
+        revoked = await revoke_token(connection, number)
+        if revoked:
+            await note(connection, Kind.TOKEN_REVOKED, actor=actor, subject=token_actor(number))
+    return revoked

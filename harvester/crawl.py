@@ -155,7 +155,7 @@ class Visit(Work):
                 self._note_updated(entry.updated)
             row = known.get(key)
             if entry.raw is None or self._comes_from_known(entry):
-                if row is not None and row["state"] != "removed":
+                if row is not None and row["state"] not in ("removed", "withheld"):
                     gone.append(row["n"])
             elif row is None or (self._differs(row, entry) and not waits(row, entry)):
                 changed.append(entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 
@@ -84,11 +84,14 @@ async def merge_batch(
 
 async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
     connection = lane.connection
-    await connection.execute(query("lock_leaves_shared"))
-    if lane.misplaced or await connection.fetchval(query("leaf_version")) != lane.leaves.version:
+    await connection.execute(query("lock_merge"))
+    head = await connection.fetchrow(query("merge_begins"))
+    if lane.misplaced or head["version"] != lane.leaves.version:
         raise _LeavesChanged
     if await connection.fetchval(query("hold_run"), batch.instance) != batch.run:
         raise RunFenced(f"run {batch.run} was replaced by a newer one")
+    if head["withholds"] and batch.merged:
+        batch = await _withhold(connection, batch)
     former = lane.leaves.standing_for(
         row[0] for row in await connection.fetch(query("cells_of_sequences"), batch.sequences)
     )
@@ -107,6 +110,16 @@ async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
     touched |= others | await _describe(connection, batch, packer)
     await _settle(connection, lane, batch, touched)
     return Merged(arrived=arrived, gone=gone, sequences=frozenset(touched))
+
+
+async def _withhold(connection: Connection, batch: Batch) -> Batch:
+    """The batch without what is taken down: such a sequence is one that is gone, such a picture is not staged."""
+    numbers = [number for number, _, _ in batch.merged]
+    rows = await connection.fetch(query("withhold_sequences"), numbers, batch.instance)
+    await connection.execute(query("withhold_pictures"), batch.instance)
+    withheld = {row["n"] for row in rows}
+    merged = tuple(each for each in batch.merged if each[0] not in withheld)
+    return replace(batch, merged=merged, removed=(*batch.removed, *sorted(withheld)))
 
 
 async def _locate(connection: Connection, instance: int, *, held: int, staged: int) -> None:

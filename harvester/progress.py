@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from federation.database import Row
+from federation.outbound_answers import Answers
 
 #: Called with the visit's counters whenever they moved.
 OnProgress = Callable[["Progress"], None]
@@ -48,6 +49,8 @@ class Progress:
     last_error: str = ""
     last_error_url: str = ""
     outcome: str = "running"
+    #: of this process: how fast the instance answered it
+    answers: Answers = field(default_factory=Answers)
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     #: who tells the run's row holds it: what is told twice would count twice

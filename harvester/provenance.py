@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import msgspec
 
-_PORTS = {"http": 80, "https": 443}
+from federation.place import place_of
 
 
 class _Link(msgspec.Struct):
@@ -36,26 +35,6 @@ def via_of(raw: bytes | msgspec.Raw) -> list[str]:
 def is_catalog(raw: msgspec.Raw) -> bool:
     """Whether who shows this record has it from somebody else."""
     return bool(via_of(raw))
-
-
-def place_of(url: str) -> str:
-    """Host, port and path of a server, whichever of its addresses was written down.
-
-    >>> place_of("https://Panoramax.example:443/api/"), place_of("https://panoramax.example")
-    ('panoramax.example:443', 'panoramax.example:443')
-    >>> place_of("http://127.0.0.1:8080/stac/api")
-    '127.0.0.1:8080/stac'
-    >>> place_of("no address")
-    ''
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return ""
-    if not parts.hostname or port is None:
-        return ""
-    return f"{parts.hostname}:{port}{parts.path.rstrip('/').removesuffix('/api')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,13 @@ _T = TypeVar("_T")
 
 
 class Kind(StrEnum):
-    """What is to be done with an instance: visit it, or help with a first crawl that another worker leads."""
+    """What is to be done: visit an instance, help with a first crawl that another worker leads, do a check, or delete
+    what is left of an instance that leaves."""
 
     VISIT = "visit"
     HELP = "help"
+    CHECK = "check"
+    WITHDRAW = "withdraw"
 
 
 class TakeAgain(Exception):
@@ -62,7 +65,7 @@ class TakeAgain(Exception):
         self.delay_s = delay_s
 
 
-#: Called with the number of the instance and how often the job went back into the queue.
+#: Called with the number of the instance (of the check) and how often the job went back into the queue.
 Handler = Callable[[int, int], Awaitable[None]]
 
 
@@ -116,6 +119,14 @@ class Queue:
     async def put_help(self, instance: int, workers: int) -> int:
         """Ask for so many workers to help with this instance."""
         return await self._put(Kind.HELP, {f"help {instance} {k}": instance for k in range(workers)})
+
+    async def put_checks(self, checks: Iterable[int]) -> int:
+        """One job for each of these checks that has none yet."""
+        return await self._put(Kind.CHECK, {f"check {n}": n for n in checks})
+
+    async def put_withdrawals(self, instances: Iterable[int]) -> int:
+        """One job for each of these that leaves; returns how many are new."""
+        return await self._put(Kind.WITHDRAW, {f"withdraw {n}": n for n in instances})
 
     async def _put(self, kind: Kind, keyed: Mapping[str, int]) -> int:
         if not keyed:

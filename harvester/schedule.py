@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -19,9 +20,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from federation.database import Pool, explained
 from federation.errors import PanofedError
 from federation.instances import load_instances, sync_instances
+from federation.leaving import leaving
 from federation.settings import Settings
+from harvester.checking import checks_to_do, expire
 from harvester.compact import compact
+from harvester.days import count_held
 from harvester.fold import fold
+from harvester.health import watch_health
 from harvester.purge import purge
 from harvester.queue import Queue
 from harvester.split import split_leaves
@@ -33,6 +38,8 @@ logger = logging.getLogger(__name__)
 _DUE_S = 1.0
 _PURGE_S = 3_600.0
 _COMPACT_S = 900.0
+_LEAVING_S = 2.0
+_HEALTH_S = 2.0
 
 
 async def sync_file(pool: Pool, settings: Settings) -> None:
@@ -55,6 +62,8 @@ class Service:
     keeps_house: bool = True
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _file_seen: float = 0.0
+    _counted: float = -1e18
+    _since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end what runs: a visit that is cut short goes on where it stood."""
@@ -71,14 +80,18 @@ class Service:
     def _duties(self) -> list[tuple[str, float, Callable[[], Awaitable[None]]]]:
         settings = self.harvester.settings
         visits: tuple[str, float, Callable[[], Awaitable[None]]] = ("visits", _DUE_S, self._put_visits)
+        checks: tuple[str, float, Callable[[], Awaitable[None]]] = ("checks", _DUE_S, self._put_checks)
         if not self.keeps_house:
-            return [visits]
+            return [visits, checks]
         return [
             visits,
+            checks,
             ("folding", settings.fold_interval_s, self._fold),
             ("splitting", settings.leaf_check_s, self._split),
+            ("leaving", _LEAVING_S, self._put_withdrawals),
             ("purging", _PURGE_S, self._purge),
             ("compacting", _COMPACT_S, self._compact),
+            ("watching", _HEALTH_S, self._watch),
         ]
 
     def _once(self, name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -105,6 +118,14 @@ class Service:
             await self._sync_when_changed()
         await self.queue.put_visits(row["n"] for row in await self.harvester.due(every=False))
 
+    async def _put_checks(self) -> None:
+        await self.queue.put_checks(await checks_to_do(self.harvester.pool))
+
+    async def _put_withdrawals(self) -> None:
+        async with self.harvester.pool.acquire() as connection:
+            numbers = await leaving(connection)
+        await self.queue.put_withdrawals(numbers)
+
     async def _sync_when_changed(self) -> None:
         changed = self.harvester.settings.instances_file.stat().st_mtime
         if changed != self._file_seen:
@@ -120,8 +141,15 @@ class Service:
 
     async def _purge(self) -> None:
         settings = self.harvester.settings
+        await expire(self.harvester.pool, settings)
         await purge(self.harvester.pool, settings)
         await self.queue.purge(timedelta(days=settings.jobs_kept_days))
+
+    async def _watch(self) -> None:
+        settings = self.harvester.settings
+        await watch_health(self.harvester.pool, settings, self._since)
+        if time.monotonic() - self._counted > settings.health_count_s and await count_held(self.harvester.pool):
+            self._counted = time.monotonic()
 
     async def _compact(self) -> None:
         self.harvester.check_room()

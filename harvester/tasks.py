@@ -92,8 +92,10 @@ def differs(row: Row, entry: Listed, described: int | None) -> bool:
     """Whether a listed sequence must be read; `updated` is compared with != because it can go backwards.
 
     One without `updated` is read when its description is another (`described`: the hash of what is listed); changes of
-    its pictures alone are found by reconciliation.
+    its pictures alone are found by reconciliation. One that is taken down is not read at all.
     """
+    if row["state"] == "withheld":
+        return False
     if row["state"] != "merged" or row["updated"] != entry.updated:
         return True
     return entry.updated is None and row["hash"] != described

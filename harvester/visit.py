@@ -24,6 +24,7 @@ from harvester.cadence import backoff_s, is_due, pause_s
 from harvester.client import InstanceClient
 from harvester.consent import Consent
 from harvester.crawl import Visit
+from harvester.days import answered, expected_at, note_visit
 from harvester.dictionaries import PackerOf, repack
 from harvester.lanes import Lanes
 from harvester.names import Names
@@ -224,6 +225,7 @@ class Harvester:
             finally:
                 # told even when nothing changed
                 progress.requests, progress.received_bytes = session.requests, session.received_bytes
+                progress.answers = session.answers
 
     async def _ask_help(self, instance: int) -> None:
         if self.queue is not None and self.settings.crawl_workers > 1:
@@ -299,6 +301,9 @@ class Harvester:
             elif error is not None:
                 values = row["n"], run, progress.last_error, self._backoff(row, error)
                 await connection.execute(query("visit_failed"), *values)
+                found = answered(error)
+                if found is not None:
+                    await note_visit(connection, row["n"], run, progress, answered=found, settings=self.settings)
             await connection.execute(query("end_run"), run, progress.outcome)
 
     async def _succeeded(self, connection: Connection, row: Row, run: int, progress: Progress) -> None:
@@ -306,6 +311,8 @@ class Harvester:
         unchanged = timedelta() if moved else row["unchanged"]
         pause = timedelta(seconds=pause_s(self.settings, row["cadence_s"], unchanged))
         await connection.execute(query("visit_succeeded"), row["n"], run, pause, moved)
+        expected = expected_at(pause, row["quiet_hours"])
+        await note_visit(connection, row["n"], run, progress, answered=True, settings=self.settings, expected=expected)
 
     def _backoff(self, row: Row, error: Exception) -> timedelta:
         """What the instance asks for (Retry-After), or the circuit breaker's pause, may be longer than ours."""

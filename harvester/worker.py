@@ -9,9 +9,11 @@ from datetime import timedelta
 
 from federation.database import Pool, explained
 from federation.queries import query
+from harvester.checking import do_check
 from harvester.progress import OnProgress, Progress
 from harvester.queue import Kind, TakeAgain, work
 from harvester.visit import Harvester
+from harvester.withdraw import finish_leaving
 
 #: Called with a visit, or help with one, that ended.
 OnEnd = Callable[[Kind, Progress], None]
@@ -34,7 +36,12 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then visits that are nearly done end, and others go back into the queue."""
         settings = self.harvester.settings
-        handlers = {Kind.VISIT: self._visit, Kind.HELP: self._help}
+        handlers = {
+            Kind.VISIT: self._visit,
+            Kind.HELP: self._help,
+            Kind.CHECK: self._check,
+            Kind.WITHDRAW: self._withdraw,
+        }
         await work(self.pool, handlers, stop, jobs=settings.worker_jobs, lease_s=settings.run_lease_s)
 
     async def _visit(self, instance: int, attempts: int) -> None:
@@ -47,6 +54,10 @@ class Worker:
             self.on_end(Kind.VISIT, await self.harvester.visit(rows[0], self.on_progress))
         finally:
             self._busy.discard(instance)
+
+    async def _check(self, check: int, attempts: int) -> None:
+        """One that ended meanwhile is not done again."""
+        await do_check(self.harvester.pool, check, self.harvester.settings)
 
     async def _help(self, instance: int, attempts: int) -> None:
         """A process that reads this instance already gains nothing by reading it twice."""
@@ -64,3 +75,8 @@ class Worker:
             self.on_end(Kind.HELP, await self.harvester.help(rows[0], row["n"], self.on_progress))
         finally:
             self._busy.discard(instance)
+
+    async def _withdraw(self, instance: int, attempts: int) -> None:
+        """A job that was taken over is done again: what is gone is gone."""
+        harvester = self.harvester
+        await finish_leaving(harvester.dsn, harvester.pool, instance, harvester.settings)

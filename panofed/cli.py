@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from panofed.check_cli import check
+from panofed.admin_cli import admin_app
 from panofed.db_cli import db_app
 from panofed.export_cli import export_app
 from panofed.harvest_cli import harvest
@@ -26,8 +28,10 @@ app.command()(worker)
 app.command()(runs)
 app.command()(demo)
 app.command()(doctor)
+instances_app.command("check")(check)
 instances_app.add_typer(tokens_app, name="token")
 app.add_typer(instances_app, name="instances")
+app.add_typer(admin_app, name="admin")
 app.add_typer(export_app, name="export")
 app.add_typer(db_app, name="db")
 

@@ -15,11 +15,12 @@ from rich.table import Table
 
 from federation.database import Pool, Role, Row, check_schema, explained, open_pool
 from federation.errors import ConfigurationError, PanofedError
+from federation.events import COMMAND_LINE
 from federation.instances import load_instances, sync_instances
 from federation.instances_fields import near
 from federation.queries import query
 from federation.settings import load_settings
-from federation.tokens import Scope, Token, create_token, list_tokens, revoke_token
+from federation.tokens import Scope, Token, list_tokens, make_token, take_token_back
 from panofed.ready import ready_database
 
 tokens_app = typer.Typer(
@@ -51,8 +52,8 @@ def create(
 def list_command(name: Annotated[str, typer.Argument(help="Only of this instance.")] = "") -> None:
     """Show the tokens there are; never a token itself."""
     with _explained():
-        tokens, instances = asyncio.run(_list(name))
-        console.print(_table(tokens, instances))
+        tokens, instances = asyncio.run(tokens_of(name))
+        console.print(tokens_table(tokens, instances))
 
 
 @tokens_app.command()
@@ -65,25 +66,26 @@ def revoke(number: Annotated[int, typer.Argument(help="The token's number in the
 
 
 async def _create(name: str, scope: Scope, label: str, lasts: timedelta | None) -> str:
-    async with _index() as pool, pool.acquire() as connection, explained("making a token"):
-        instance = None if scope is Scope.ADMIN else _number(await connection.fetch(query("list_instances")), name)
-        return await create_token(connection, scope, instance, label=label, lasts=lasts)
+    async with open_index() as pool, pool.acquire() as connection, explained("making a token"):
+        instance = None if scope is Scope.ADMIN else number_of(await connection.fetch(query("list_instances")), name)
+        return await make_token(connection, scope, instance, COMMAND_LINE, label=label, lasts=lasts)
 
 
-async def _list(name: str) -> tuple[list[Token], dict[int, str]]:
-    async with _index() as pool, pool.acquire() as connection, explained("listing tokens"):
+async def tokens_of(name: str) -> tuple[list[Token], dict[int, str]]:
+    """The tokens of an instance ("": all), and the instances' names by number."""
+    async with open_index() as pool, pool.acquire() as connection, explained("listing tokens"):
         rows = await connection.fetch(query("list_instances"))
-        tokens = await list_tokens(connection, _number(rows, name) if name else None)
+        tokens = await list_tokens(connection, number_of(rows, name) if name else None)
         return tokens, {row["n"]: row["name"] for row in rows}
 
 
 async def _revoke(number: int) -> bool:
-    async with _index() as pool, pool.acquire() as connection, explained("revoking a token"):
-        return await revoke_token(connection, number)
+    async with open_index() as pool, pool.acquire() as connection, explained("revoking a token"):
+        return await take_token_back(connection, number, COMMAND_LINE)
 
 
 @asynccontextmanager
-async def _index() -> AsyncIterator[Pool]:
+async def open_index() -> AsyncIterator[Pool]:
     """The index, with the file read into it: an instance that was just added can have a token."""
     settings = load_settings()
     entries = load_instances(settings.instances_file)
@@ -95,7 +97,8 @@ async def _index() -> AsyncIterator[Pool]:
         yield pool
 
 
-def _number(rows: list[Row], name: str) -> int:
+def number_of(rows: list[Row], name: str) -> int:
+    """The number of the instance of that name; ConfigurationError lists near names."""
     for row in rows:
         if row["name"] == name:
             return int(row["n"])
@@ -104,7 +107,8 @@ def _number(rows: list[Row], name: str) -> int:
     raise ConfigurationError(f"no instance is named {name!r}{hint}")
 
 
-def _table(tokens: list[Token], instances: dict[int, str]) -> Table:
+def tokens_table(tokens: list[Token], instances: dict[int, str]) -> Table:
+    """Tokens, for people."""
     table = Table("token", "for", "instance", "label", "made", "holds until", "last used", box=None, pad_edge=False)
     now = datetime.now(UTC)
     for token in tokens:

@@ -45,6 +45,33 @@ WRONG = {
     "removed sequence that keeps something": """
         SELECT id FROM sequences WHERE state = 'removed'
            AND (served OR payload IS NOT NULL OR pictures > 0 OR title <> '' OR bbox IS NOT NULL OR cells <> '{}')""",
+    "taken down and still here": """
+        SELECT t.id FROM takedowns t JOIN locator l ON t.kind = 'picture' AND l.id = t.id WHERE t.ended_at IS NULL
+        UNION ALL
+        SELECT t.id FROM takedowns t JOIN pictures p ON t.kind = 'picture' AND p.id = t.id WHERE t.ended_at IS NULL
+        UNION ALL
+        SELECT t.id FROM takedowns t JOIN sequences s ON t.kind = 'sequence' AND s.id = t.id
+        WHERE t.ended_at IS NULL AND s.state = 'merged'""",
+    "hidden are not those that leave": """
+        SELECT hidden FROM leaf_set
+        WHERE hidden IS DISTINCT FROM ARRAY(SELECT n FROM instances WHERE state = 'leaving' ORDER BY n)""",
+    "something of an instance that left": """
+        SELECT i.id, here.what FROM instances i
+        CROSS JOIN LATERAL (
+            SELECT 'picture' AS what FROM pictures p WHERE p.instance = i.n
+            UNION ALL SELECT 'location' FROM locator l WHERE l.instance = i.n
+            UNION ALL SELECT 'sequence' FROM sequences s WHERE s.instance = i.n AND (s.state <> 'removed' OR s.account IS NOT NULL)
+            UNION ALL SELECT 'account' FROM accounts a WHERE a.instance = i.n
+            UNION ALL SELECT 'dictionary' FROM dictionaries d WHERE d.instance = i.n
+            UNION ALL SELECT 'record put aside' FROM quarantine q WHERE q.instance = i.n
+            UNION ALL SELECT 'retry' FROM retries r WHERE r.instance = i.n
+            UNION ALL SELECT 'line' FROM sequence_lines l JOIN sequences s USING (n) WHERE s.instance = i.n
+            UNION ALL SELECT 'count' FROM (
+                SELECT cell FROM (SELECT cell, instance, pictures FROM cell_counts
+                                  UNION ALL SELECT cell, instance, pictures FROM count_deltas) c
+                WHERE c.instance = i.n GROUP BY cell HAVING sum(pictures) <> 0) counted
+        ) AS here
+        WHERE i.state = 'left'""",
     "leaf statistics": """
         SELECT l.cell, l.pictures, d.pictures AS deltas, p.pictures AS counted
         FROM leaves l

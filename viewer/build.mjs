@@ -16,6 +16,7 @@ mkdirSync(join(target, "static/media"), { recursive: true });
 for (const name of ["index.js", "index.css"]) put(name, withoutMap(readFileSync(join(viewer, "build", name), "utf8")));
 for (const name of readdirSync(join(viewer, "build/static/media")))
   cpSync(join(viewer, "build/static/media", name), join(target, "static/media", name));
+put("chart.umd.js", withoutMap(readFileSync(join(modules, "chart.js/dist/chart.umd.min.js"), "utf8")));
 const world = JSON.parse(readFileSync(join(modules, "world-atlas/countries-50m.json"), "utf8"));
 put("outline.json", JSON.stringify(outline(world)));
 writeFileSync(join(target, "LICENSES.txt"), licences());

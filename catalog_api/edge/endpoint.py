@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -11,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from catalog_api.edge.codings import StreamCoder, compress
 from catalog_api.edge.responses import PREFLIGHT, Answer, error_answer, explain, head_of
+
+_OPENED = b"access-control-"
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -27,7 +30,7 @@ class Endpoint:
 
     def at(self, template: str) -> Endpoint:
         """The same endpoint at one of its paths."""
-        made = Endpoint(**self._handlers)
+        made = type(self)(**self._handlers)
         made.template = template
         return made
 
@@ -41,7 +44,7 @@ class Endpoint:
         method = scope["method"]
         handler = self._handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
-            await deliver(self._refuse(method), scope, receive, send)
+            await deliver(self.finished(self._refuse(method)), scope, receive, send)
             return
         try:
             answer = await handler(Request(scope, receive))
@@ -49,7 +52,11 @@ class Endpoint:
             raise
         except Exception as error:
             answer = explain(error)
-        await deliver(answer, scope, receive, send)
+        await deliver(self.finished(answer), scope, receive, send)
+
+    def finished(self, answer: Answer) -> Answer:
+        """The answer as this kind of endpoint gives it."""
+        return answer
 
     def _refuse(self, method: str) -> Answer:
         if method == "OPTIONS":
@@ -57,6 +64,14 @@ class Endpoint:
             return Answer(status=204, headers=headers)
         allow = [(b"allow", self._allowed)]
         return error_answer(405, f"{method} is not possible here", {"allowed": self._allowed.decode()}, allow)
+
+
+class PrivateEndpoint(Endpoint):
+    """One path for operators and administrators: whatever it answers, no other origin may read it or ask beforehand."""
+
+    def finished(self, answer: Answer) -> Answer:
+        """The answer, without what opens it to others."""
+        return replace(answer, private=True, headers=[each for each in answer.headers if each[0][:15] != _OPENED])
 
 
 async def deliver(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:

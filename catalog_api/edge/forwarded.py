@@ -90,6 +90,15 @@ def is_forwarded(headers: Headers) -> bool:
     return any(name in _FORWARDING for name, _ in headers)
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether an address or a Host header names this machine.
+
+    >>> [is_this_machine(each) for each in ("127.0.0.1", "::1", "localhost:8080", "[::1]:80", "127.0.0.1.example", "")]
+    [True, True, True, True, False, False]
+    """
+    return host == "::1" or _LOOPBACK.fullmatch(host.lower()) is not None
+
+
 def _client(peer: str, hops: Sequence[str], proxies: Proxies) -> str:
     """The last hop that is none of ours: what stands before it was written by whoever it is."""
     client = peer

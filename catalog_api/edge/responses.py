@@ -11,7 +11,15 @@ import orjson
 import xxhash
 
 from catalog_api.edge.codings import COMPRESS_FROM_BYTES, preferred
-from federation.errors import DatabaseError, PanofedError, QueryTooLong
+from federation.errors import (
+    ActRefused,
+    DatabaseError,
+    PanofedError,
+    QueryTooLong,
+    RegistrationRefused,
+    TakedownRefused,
+)
+from federation.politeness import WrongChoice
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +42,13 @@ _CORS: list[tuple[bytes, bytes]] = [
         b"access-control-expose-headers",
         b"ETag, Content-Length, Location, Retry-After, Link, X-Request-Id, RateLimit, RateLimit-Policy",
     ),
+]
+_PRIVATE: list[tuple[bytes, bytes]] = [
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"vary", b"Cookie, Authorization"),
 ]
 PREFLIGHT: list[tuple[bytes, bytes]] = [
     (b"access-control-allow-headers", b"*, Authorization, Content-Type, If-None-Match, Range"),
@@ -68,6 +83,22 @@ class NotFound(PanofedError):
     """What was asked for is not here."""
 
 
+class Unknown(PanofedError):
+    """Nobody is known by what was shown, or nothing was shown."""
+
+
+class Forbidden(PanofedError):
+    """Whoever it is may not do this, or did not ask for it from one of our own pages."""
+
+
+class TooHasty(PanofedError):
+    """This client was wrong too often: it is not listened to for `wait_s` seconds."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"too many wrong secrets from here: come again in {wait_s} s")
+        self.wait_s = wait_s
+
+
 class TooBusy(PanofedError):
     """This worker has enough to do; the client may come again."""
 
@@ -95,6 +126,8 @@ class Answer:
     plain: bool = False
     #: which coding the body is in already
     coding: bytes = b""
+    #: for whom it is made and nobody else: no other origin reads it, nobody keeps it, and it has no ETag
+    private: bool = False
 
 
 def json_answer(value: object, *, status: int = 200, media_type: bytes = JSON, cache: bytes = _REVALIDATE) -> Answer:
@@ -108,14 +141,34 @@ def error_answer(status: int, message: str, details: object = None, headers: Hea
     return Answer(body=body, status=status, cache=_NO_STORE, headers=headers)
 
 
+#: What is wrong in one way, by kind of error.
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (NotFound, 404),
+    (Unknown, 401),
+    (Forbidden, 403),
+    (ActRefused, 409),
+    (RegistrationRefused, 409),
+    (TakedownRefused, 409),
+    (TooHasty, 429),
+    (BodyTooLarge, 413),
+)
+
+
+def _headers_of(error: Exception) -> Headers:
+    if isinstance(error, Unknown):
+        return [(b"www-authenticate", b'Bearer realm="panofed"')]
+    return [(b"retry-after", b"%d" % error.wait_s)] if isinstance(error, TooHasty) else ()
+
+
 def explain(error: Exception) -> Answer:
     """The answer for an error: one table, the same on every route."""
+    if isinstance(error, WrongChoice):
+        error = BadRequest(error.field, error.value, error.problem)
     if isinstance(error, BadRequest):
         return error_answer(400, str(error), error.details)
-    if isinstance(error, NotFound):
-        return error_answer(404, str(error))
-    if isinstance(error, BodyTooLarge):
-        return error_answer(413, str(error))
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return error_answer(status, str(error), headers=_headers_of(error))
     if isinstance(error, RecursionError):
         return error_answer(400, "the request is nested too deeply")
     if isinstance(error, TooBusy | DatabaseError):
@@ -131,6 +184,8 @@ def head_of(answer: Answer, request_headers: Headers) -> tuple[int, list[tuple[b
 
     A 304 has no body whatever the coding; the length is not known before the body is compressed.
     """
+    if answer.private:
+        return answer.status, _private_head(answer), None
     headers = [(b"content-type", answer.media_type), (b"cache-control", answer.cache), *_CORS, *answer.headers]
     accepted, known = _wishes(request_headers)
     streamed = answer.chunks is not None
@@ -150,6 +205,12 @@ def head_of(answer: Answer, request_headers: Headers) -> tuple[int, list[tuple[b
     if coding is not None:
         headers.append((b"content-encoding", coding))
     return answer.status, headers, coding
+
+
+def _private_head(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Its headers. It is never compressed: a length must tell nothing of a form's token beside what somebody sent."""
+    own = dict(_PRIVATE) | {b"content-type": answer.media_type, b"cache-control": _NO_STORE}
+    return [*own.items(), *(each for each in answer.headers if each[0] not in own)]
 
 
 def _wishes(headers: Headers) -> tuple[bytes, bytes | None]:

@@ -25,23 +25,33 @@ FRESHNESS_DAYS = 7
 
 @dataclass(slots=True)
 class Kept(Generic[T]):
-    """A value that is computed again once it is older than `age_s`; meanwhile the former one is given."""
+    """A value that is computed again once it is older than `age_s`; meanwhile the former one is given.
+
+    `about` tells what it is about: one of anything else is not given at all.
+    """
 
     age_s: float
     compute: Callable[[], Awaitable[T]]
+    about: Callable[[], Awaitable[object]] | None = None
+    _of: object = None
     _value: T | None = None
     _at: float = -1e18
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def get(self) -> T:
         """The value, `age_s` old at most, or a little more while it is computed."""
+        of = None if self.about is None else await self.about()
+        if of != self._of:
+            self._value, self._of = None, of
         if self._value is not None and (self._is_fresh() or self._busy.locked()):
             return self._value
         async with self._busy:
-            if self._value is None or not self._is_fresh():
-                self._value = await self.compute()
-                self._at = time.monotonic()
-            return self._value
+            if self._value is not None and self._is_fresh():
+                return self._value
+            value = await self.compute()
+            if of == self._of:
+                self._value, self._at = value, time.monotonic()
+            return value
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._at < self.age_s
@@ -82,10 +92,10 @@ class Figures:
     stats: Kept[dict[str, object]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.held = Kept(self.settings.figures_age_s, self._read_held)
+        self.held = Kept(self.settings.figures_age_s, self._read_held, self.index.hidden)
         self.freshness = Kept(self.settings.figures_age_s, self._read_freshness)
-        self.configurations = Kept(self.settings.figures_age_s, self._read_configurations)
-        self.stats = Kept(self.settings.stats_age_s, self._read_stats)
+        self.configurations = Kept(self.settings.figures_age_s, self._read_configurations, self.index.hidden)
+        self.stats = Kept(self.settings.stats_age_s, self._read_stats, self.index.hidden)
 
     async def _read_stats(self) -> dict[str, object]:
         return await read_stats(self.index)
@@ -98,7 +108,7 @@ class Figures:
 
     async def _read_configurations(self) -> list[Any]:
         rows = await self.index.fetch(query("catalog_instances"), None)
-        return [orjson.loads(row["configuration"]) for row in rows]
+        return [orjson.loads(row["configuration"]) for row in rows if row["state"] != "leaving"]
 
     async def _read_freshness(self) -> dict[int, Freshness]:
         buckets: dict[int, dict[int, int]] = {}

@@ -9,9 +9,11 @@ from typing import Protocol, TypeVar
 
 import asyncpg
 
+from catalog_api.index.hidden import leaving_out
 from federation.database import Row
 from federation.errors import StaleLeaves
 from federation.leaves import LeafSet, load_leaves
+from federation.queries import query
 
 #: A split takes seconds; more changes than this within one request mean that something is broken.
 _ATTEMPTS = 5
@@ -51,6 +53,10 @@ class Index:
         """Rows of a statement that names no leaves."""
         return await self.source.fetch(statement, *arguments)
 
+    async def hidden(self) -> tuple[int, ...]:
+        """Numbers of the instances that are leaving at this moment: what was remembered of them is not shown."""
+        return tuple((await self.source.fetch(query("catalog_hidden")))[0]["hidden"])
+
     async def repeat(self, work: Callable[[LeafSet], Awaitable[T]]) -> T:
         """The result of `work` with the current set of leaves."""
         for _ in range(_ATTEMPTS):
@@ -69,7 +75,8 @@ class Index:
         Every row begins with the version of the statement's own snapshot, and there is one row with only that (its last
         column is null) where nothing was found. `lies_in` is what the column `cells` must say, where there is one.
         """
-        rows = await self.source.fetch(statement, cells, leaves.version, *arguments)
+        text, values = leaving_out(statement, (cells, leaves.version, *arguments), leaves.hidden)
+        rows = await self.source.fetch(text, *values)
         if not rows or rows[0]["version"] != leaves.version:
             raise _Changed
         if lies_in and rows[0]["cells"] != lies_in:

@@ -13,7 +13,9 @@ from starlette.routing import BaseRoute, Route
 from catalog_api.edge.endpoint import Endpoint
 from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer
-from catalog_api.openapi.operations import OPERATIONS, Operation, Response
+from catalog_api.openapi.desk_schemas import DESK_SCHEMAS
+from catalog_api.openapi.operation import Operation, Response
+from catalog_api.openapi.operations import OPERATIONS
 from catalog_api.openapi.parameters import Parameter
 from catalog_api.openapi.schemas import SCHEMAS
 from catalog_api.state import catalog_of
@@ -76,7 +78,7 @@ def describe(routes: Iterable[BaseRoute], settings: Settings, base: str) -> dict
         "servers": [{"url": base}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | DESK_SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from catalog_api.openapi import parameters as p
+from catalog_api.openapi.desk_operations import DESK
+from catalog_api.openapi.operation import Operation, Response
 from catalog_api.openapi.parameters import Parameter
 
 JSON, GEOJSON, HTML = "application/json", "application/geo+json", "text/html"
 SCHEMA_JSON, OPENAPI = "application/schema+json", "application/vnd.oai.openapi+json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """An answer: its media types, each with the name of its schema ("" for none that JSON Schema could say)."""
-
-    description: str
-    content: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method of one path. `errors` are statuses besides those that every operation may have."""
-
-    summary: str
-    tag: str
-    takes: tuple[Parameter, ...] = ()
-    answers: tuple[tuple[int, Response], ...]
-    errors: tuple[int, ...] = ()
-    body: str = ""
-    secured: bool = False
 
 
 def _answer(description: str, media_type: str, schema: str, status: int = 200) -> tuple[int, Response]:
@@ -196,3 +175,4 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         )
     },
 }  # fmt: skip
+OPERATIONS |= DESK

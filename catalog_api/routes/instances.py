@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
 from starlette.requests import Request
 
+from catalog_api.answers.health import health_of
 from catalog_api.edge.responses import Answer, NotFound, json_answer
-from catalog_api.index.figures import NOTHING, Freshness, Held
+from catalog_api.index.figures import Freshness
+from catalog_api.index.health import Health
 from catalog_api.index.registry import web_root
 from catalog_api.state import Catalog, catalog_of
 from federation.capabilities import Capabilities
@@ -18,16 +20,13 @@ from federation.queries import query
 
 async def get_instances(request: Request) -> Answer:
     """GET /api/instances."""
-    catalog = catalog_of(request)
-    rows = await catalog.index.fetch(query("catalog_instances"), None)
-    return json_answer({"instances": await _described(catalog, rows)})
+    found = await catalog_of(request).health.read()
+    return json_answer({"instances": [describe(each) for each in found]})
 
 
 async def get_instance(request: Request) -> Answer:
     """GET /api/instances/{name}: by name, or by the stable id."""
-    catalog = catalog_of(request)
-    row = await find_instance(catalog, request.path_params["name"])
-    return json_answer((await _described(catalog, [row]))[0])
+    return json_answer(describe(await catalog_of(request).health.one(request.path_params["name"])))
 
 
 async def find_instance(catalog: Catalog, name: str) -> Row:
@@ -38,13 +37,9 @@ async def find_instance(catalog: Catalog, name: str) -> Row:
     return next((row for row in rows if row["name"] == name), rows[0])
 
 
-async def _described(catalog: Catalog, rows: list[Row]) -> list[dict[str, object]]:
-    held, freshness = await catalog.figures.held.get(), await catalog.figures.freshness.get()
-    return [describe(row, held.get(row["n"], NOTHING), freshness.get(row["n"])) for row in rows]
-
-
-def describe(row: Row, held: Held, freshness: Freshness | None) -> dict[str, object]:
+def describe(health: Health) -> dict[str, object]:
     """An instance as answers show it."""
+    row, held = health.row, health.held
     # the misspelt key is the one today's clients read
     last = _text(row["last_success_at"])
     stale = why_stale(row)
@@ -63,16 +58,17 @@ def describe(row: Row, held: Held, freshness: Freshness | None) -> dict[str, obj
         "last_attempt": _text(row["last_attempt_at"]),
         "last_change": _text(row["last_change_at"]),
         "next_visit": _text(row["next_visit_at"]) if row["state"] == "enabled" else None,
-        "lag_s": _lag_s(row),
+        "lag_s": health.lag_s,
         "failures": row["failures"],
         "last_error": row["last_error"] or None,
         "stale": stale is not None,
         "stale_reason": stale,
-        "freshness": _freshness(freshness),
+        "freshness": _freshness(health.freshness),
         "nb_sequences": held.sequences,
         "nb_pictures": held.pictures,
         "licenses": sorted(held.licenses),
         "extent": {"temporal": {"interval": [[_text(held.first), _text(held.last)]]}},
+        "health": health_of(health),
     }
 
 
@@ -88,13 +84,6 @@ def why_stale(row: Row) -> str | None:
     if row["failures"]:
         return "its last visit failed"
     return None if row["last_success_at"] else "it has not been visited yet"
-
-
-def _lag_s(row: Row) -> int | None:
-    if row["last_success_at"] is None:
-        return None
-    lag: timedelta = row["at"] - row["last_success_at"]
-    return max(0, int(lag.total_seconds()))
 
 
 def _freshness(freshness: Freshness | None) -> dict[str, int] | None:

@@ -7,25 +7,19 @@ import math
 import asyncpg
 from starlette.requests import Request
 
+from catalog_api.access.bearer import Shown
 from catalog_api.edge.responses import Answer, NotFound, error_answer, json_answer
 from catalog_api.state import catalog_of
 from federation.database import Row
 from federation.queries import query
-from federation.tokens import Scope, Token, is_secret, use_token
-
-_CHALLENGE = [(b"www-authenticate", b'Bearer realm="panofed"')]
+from federation.tokens import Scope, Token
 
 
 async def post_ping(request: Request) -> Answer:
     """POST /api/instances/{name}/ping, with `Authorization: Bearer <token>`. The body is not read."""
-    catalog, name = catalog_of(request), request.path_params["name"]
-    secret = bearer(request.headers.get("authorization", ""))
-    if secret is None:
-        return _unknown()
+    catalog, name, shown = catalog_of(request), request.path_params["name"], Shown.by(request)
     async with catalog.operators.use() as connection:
-        token = await use_token(connection, secret)
-        if token is None:
-            return _unknown()
+        token = await shown.token(connection)
         rows = [] if "\x00" in name else await connection.fetch(query("instance_to_ping"), name)
         if not rows:
             raise NotFound(f"there is no instance {name[:60]!r}")
@@ -44,19 +38,3 @@ async def _ping(connection: asyncpg.Connection, token: Token, instance: Row, int
         return error_answer(429, message, headers=[(b"retry-after", wait)])
     visit = {"pinged_at": row["pinged_at"], "next_visit_at": row["next_visit_at"]}
     return json_answer({"instance": instance["name"], "visit": visit}, status=202, cache=b"no-store")
-
-
-def bearer(header: str) -> str | None:
-    """The token of an Authorization header, None when it cannot hold one.
-
-    >>> bearer("Bearer x") is None, bearer("") is None, bearer("Basic dTpw") is None
-    (True, True, True)
-    >>> bearer("bearer panofed_" + "a" * 43)[:12]
-    'panofed_aaaa'
-    """
-    scheme, _, secret = header.strip().partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" and is_secret(secret.strip()) else None
-
-
-def _unknown() -> Answer:
-    return error_answer(401, "a token of this instance is needed: Authorization: Bearer <token>", headers=_CHALLENGE)

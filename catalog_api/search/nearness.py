@@ -109,7 +109,8 @@ async def _nearest(
     if not place.box.crosses:
         looked_at = _enough(wanted, place.centre[1])
         cells = leaves.covering(place.box)
-        if place.ewkb is None and filters == NO_FILTERS and not after.served and 0 < len(cells) <= _APART_LEAVES:
+        plain = place.ewkb is None and filters == NO_FILTERS and not leaves.hidden
+        if plain and not after.served and 0 < len(cells) <= _APART_LEAVES:
             looked = await _first(index, leaves, place, cells, looked_at, wanted)
         else:
             looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted, most)

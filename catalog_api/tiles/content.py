@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -47,16 +48,19 @@ class Wanted:
         return self.map is Map.V1 and self.tile.z <= GRID_ZOOM_MAX
 
 
-async def content_of(index: Index, outlines: Outlines, wanted: Wanted) -> bytes:
-    """The finished tile; empty where there is nothing. NotFound when there is no such user."""
+async def content_of(index: Index, outlines: Outlines, wanted: Wanted, hidden: Sequence[int] = ()) -> bytes:
+    """The finished tile; empty where there is nothing. NotFound when there is no such user.
+
+    `hidden` are the instances that were leaving when its version was read.
+    """
     tile, layers = wanted.tile, []
     accounts = None if wanted.user is None else await _accounts(index, wanted.user)
     if wanted.map is Map.V1 and tile.z <= GRID_ZOOM_MAX:
-        layers.append(await lattice_layer(index.source, tile))
+        layers.append(await lattice_layer(index.source, tile, hidden))
     if wanted.map is Map.V2:
-        layers.append(await hexagon_layer(index.source, outlines, tile))
+        layers.append(await hexagon_layer(index.source, outlines, tile, hidden))
     if wanted.map is Map.USER or tile.z >= (ZOOM_MAX if wanted.map is Map.V2 else SEQUENCES_ZOOM_MIN):
-        layers.append(await sequence_layer(index, tile, accounts))
+        layers.append(await sequence_layer(index, tile, accounts, hidden))
     if tile.z == ZOOM_MAX:
         layers.append(await picture_layer(index, tile, accounts))
     # a tile is the list of its layers: put behind each other they are one

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from catalog_api.index.hidden import leaving_out
 from catalog_api.index.index import Source
 from federation.database import Row
 from federation.queries import query
@@ -34,17 +35,19 @@ class Counts:
         return Counts(self.cells[which], self.pictures[which], self.of_360[which], self.latest[which])
 
 
-async def read_counts(source: Source, first: Numbers, last: Numbers) -> Counts:
-    """The counts of all cells in these spans, which are in ascending order."""
-    rows = await source.fetch(query("tile_counts"), first.tolist(), last.tolist())
+async def read_counts(source: Source, first: Numbers, last: Numbers, hidden: Sequence[int] = ()) -> Counts:
+    """The counts of all cells in these spans, which are in ascending order, without those of hidden instances."""
+    statement, values = leaving_out(query("tile_counts"), (first.tolist(), last.tolist()), hidden)
+    rows = await source.fetch(statement, *values)
     cells = _numbers(rows, "cells", 8)
     pictures, of_360 = _pair(_numbers(rows, "pictures", 8))
     return _summed(*_within(first, last, cells, pictures, of_360, _numbers(rows, "latest", 4)))
 
 
-async def read_squares(source: Source, first: Numbers, last: Numbers) -> Counts:
+async def read_squares(source: Source, first: Numbers, last: Numbers, hidden: Sequence[int] = ()) -> Counts:
     """The same of lattice squares, whose numbers are small, without days: half the bytes and time."""
-    rows = await source.fetch(query("tile_squares"), first.tolist(), last.tolist())
+    statement, values = leaving_out(query("tile_squares"), (first.tolist(), last.tolist()), hidden)
+    rows = await source.fetch(statement, *values)
     cells, pictures = _pair(_numbers(rows, "squares", 8))
     of_360 = _numbers(rows, "pictures_360", 4)
     return _summed(*_within(first, last, cells, pictures, of_360, np.zeros_like(cells)))

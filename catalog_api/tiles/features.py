@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from catalog_api.index.hidden import leaving_out
 from catalog_api.index.index import Index
 from catalog_api.tiles.address import EXTENT, Tile
 from federation.cells import parent, spans_meeting
@@ -32,10 +33,11 @@ _LOOKED_AT = 8
 Accounts = Sequence[int] | None
 
 
-async def sequence_layer(index: Index, tile: Tile, accounts: Accounts) -> bytes:
+async def sequence_layer(index: Index, tile: Tile, accounts: Accounts, hidden: Sequence[int] = ()) -> bytes:
     """Lines of sequences: one index scan of the lines simplified for this zoom."""
     band = next(last for last in _BANDS if tile.z <= last)
-    rows = await index.fetch(query("tile_sequences"), tile.z, tile.x, tile.y, band, accounts)
+    statement, values = leaving_out(query("tile_sequences"), (tile.z, tile.x, tile.y, band, accounts), hidden)
+    rows = await index.fetch(statement, *values)
     layer: bytes | None = rows[0]["layer"]
     return layer or b""
 

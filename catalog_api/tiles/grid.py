@@ -45,9 +45,9 @@ class Scale:
     maxima: Sequence[int]
 
 
-async def lattice_layer(source: Source, tile: Tile) -> bytes:
+async def lattice_layer(source: Source, tile: Tile, hidden: Sequence[int] = ()) -> bytes:
     """v1: a point in the middle of each lattice square, in the one tile that holds it."""
-    counts = await read_squares(source, *_lattice_spans(tile))
+    counts = await read_squares(source, *_lattice_spans(tile), hidden)
     if not len(counts.cells):
         return b""
     scale = await _scale(source)
@@ -94,9 +94,9 @@ def coefficients(numbers: Numbers, median: float, most: int) -> npt.NDArray[np.f
     return np.asarray(np.rint(np.clip(found, 0, 1) * 10) / 10)
 
 
-async def hexagon_layer(source: Source, outlines: Outlines, tile: Tile) -> bytes:
+async def hexagon_layer(source: Source, outlines: Outlines, tile: Tile, hidden: Sequence[int] = ()) -> bytes:
     """v2: each hexagon that meets the tile, with the counts of the whole hexagon."""
-    counts = await read_counts(source, *spans(tile))
+    counts = await read_counts(source, *spans(tile), hidden)
     return await _apart(counts, lambda: _hexagons_written(counts, outlines, tile))
 
 

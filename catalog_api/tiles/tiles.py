@@ -77,7 +77,7 @@ class Tiles:
         if wanted.map is Map.V2 and not self._is_learning:
             self._is_learning = True
             self._later(self._learn())
-        made = Made.of(version, await content_of(self.index, self.outlines, wanted))
+        made = Made.of(version, await content_of(self.index, self.outlines, wanted, self.versions.hidden))
         if self.settings.tile_cache_bytes or self.settings.tile_cache_memory_bytes:
             # those who wait for it need not wait for its keeping
             self._later(self._keep(wanted, made))

@@ -23,6 +23,8 @@ class Versions:
     """
 
     source: Source
+    #: instances that were leaving when versions were read last
+    hidden: tuple[int, ...] = ()
     _waiting: list[tuple[Wanted, asyncio.Future[str]]] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
 
@@ -62,6 +64,7 @@ class Versions:
             which += [number] * len(own)
             keys += own
         rows = await self.source.fetch(query("tile_states"), which, keys, len(tiles))
+        self.hidden = tuple(rows[0]["hidden"])
         return [
             # the epoch: after a restore, the same count stands for other changes
             f"{_MADE}.{row['epoch'].hex[:12]}.{row['touches']}" + (f".{row['scale']}" if each.is_scaled else "")

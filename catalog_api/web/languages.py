@@ -1,4 +1,4 @@
-"""The languages of the pages: which one somebody reads, and every text in it. Each has its file in words/."""
+"""The languages of the pages: which one somebody reads, and every text in it. Each has its files in words/."""
 
 from __future__ import annotations
 
@@ -93,5 +93,7 @@ def _weight(parameter: str) -> float:
 
 @cache
 def _read(code: str) -> Words:
-    texts: dict[str, str] = orjson.loads((_WORDS / f"{code}.json").read_bytes())
+    texts: dict[str, str] = {}
+    for path in sorted([*_WORDS.glob(f"{code}.json"), *_WORDS.glob(f"*.{code}.json")]):
+        texts |= orjson.loads(path.read_bytes())
     return Words(code, texts)

@@ -20,7 +20,10 @@ from catalog_api.web.shelf import shelf_of
 from federation.errors import DatabaseError
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TITLES = {400: "bad_title", 404: "lost_title", 503: "busy_title"}
+_TITLES = {
+    400: "bad_title", 403: "forbidden_title", 404: "lost_title", 409: "conflict_title", 413: "bad_title",
+    429: "hasty_title", 503: "busy_title",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,12 @@ class Page:
         """For this request, in its language."""
         accepted = request.headers.get("accept-language", "")
         words = words_for(request.query_params.get("lang"), accepted)
+        return cls(request=request, catalog=catalog_of(request), words=words)
+
+    @classmethod
+    def plain(cls, request: Request) -> Page:
+        """The same where the language that was asked for may be what could not be used."""
+        words = words_for(None, request.headers.get("accept-language", ""))
         return cls(request=request, catalog=catalog_of(request), words=words)
 
     def answer(self, template: str, *, status: int = 200, policy: str = "", **values: object) -> Answer:
@@ -88,9 +97,7 @@ def page(make: Made) -> Callable[[Request], Awaitable[Answer]]:
 def problem_page(request: Request, error: Exception, made: Page | None = None) -> Answer:
     """What went wrong, and where to go from here. An id in the address may be known to another page."""
     if made is None:
-        # the language itself may be what could not be used
-        words = words_for(None, request.headers.get("accept-language", ""))
-        made = Page(request=request, catalog=catalog_of(request), words=words)
+        made = Page.plain(request)
     plain = explain(error)
     identifier = _UUID.search(f"{request.url.path}?{request.url.query}")
     answer = made.answer(

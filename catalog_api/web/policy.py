@@ -114,6 +114,25 @@ def page_policy(assets: Iterable[str] = ()) -> str:
     )
 
 
+def live_policy(assets: Iterable[str] = ()) -> str:
+    """For pages that follow what is going on, and draw charts of what this catalog tells."""
+    return page_policy(assets).replace(f"connect-src {JOSM}", "connect-src 'self'")
+
+
+def desk_policy(assets: Iterable[str] = ()) -> str:
+    """For pages of those who are signed in: nobody frames them, and scripts ask nobody but this catalog."""
+    return _policy(
+        {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            "img-src": f"'self' {' '.join(assets)}",
+            "connect-src": "'self'",
+            "frame-ancestors": "'none'",
+        }
+    )
+
+
 def _policy(directives: dict[str, str]) -> str:
     common = {"object-src": "'none'", "base-uri": "'none'", "form-action": "'self'"}
     return "; ".join(f"{name} {' '.join(value.split())}" for name, value in (directives | common).items())

@@ -21,7 +21,15 @@ from catalog_api.state import catalog_of
 
 _OWN = Path(__file__).with_name("static")
 #: What is served of the viewer's folder.
-_VIEWER = ("index.js", "index.css", "outline.json", "LICENSES.txt", "static/media/*.woff2", "static/media/*.woff")
+_VIEWER = (
+    "index.js",
+    "index.css",
+    "outline.json",
+    "chart.umd.js",
+    "LICENSES.txt",
+    "static/media/*.woff2",
+    "static/media/*.woff",
+)
 #: Written last by those who fill the folder.
 _MARK = "viewer.json"
 _FOREVER = b"public, max-age=31536000, immutable"

@@ -145,7 +145,7 @@ class Archive:
             async with free:
                 body = await asyncio.to_thread(shelf.get, wanted.name(), version)
                 if body is None:
-                    made = await content_of(self._index, self._outlines, wanted)
+                    made = await content_of(self._index, self._outlines, wanted, self._versions.hidden)
                     # in a thread: this is most of the work, and lets go of the interpreter
                     body = await asyncio.to_thread(gzip.compress, made, _GZIP_LEVEL, mtime=0) if made else b""
                     await asyncio.to_thread(shelf.put, wanted.name(), version, body)
@@ -195,7 +195,7 @@ class Archive:
                 found = reader.get(tile.z, tile.x, tile.y)
                 if (found is None) != (tile in self._empty):
                     raise ExportError(f"{self.file}: tile {tile} is {'missing' if found is None else 'there'}")
-                live = await content_of(self._index, self._outlines, Wanted(self.map, tile))
+                live = await content_of(self._index, self._outlines, Wanted(self.map, tile), self._versions.hidden)
                 if await self._versions.of(Wanted(self.map, tile)) != versions[tile]:
                     continue
                 if (b"" if found is None else gzip.decompress(found)) != live:

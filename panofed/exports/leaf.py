@@ -16,6 +16,7 @@ from arro3.core import RecordBatch, RecordBatchReader
 
 from catalog_api.answers.documents import open_item
 from catalog_api.answers.stac import Writer
+from catalog_api.index.hidden import leaving_out
 from catalog_api.index.registry import Registry
 from federation.database import Row
 from federation.leaves import load_leaves
@@ -94,7 +95,8 @@ class LeafWriter:
     async def _open(self, cell: int) -> Any:
         await self.connection.execute(query("export_patience"))
         leaves = await load_leaves(self.connection)
-        return await self.connection.cursor(query("export_leaf"), leaves.standing_for([cell]))
+        statement, values = leaving_out(query("export_leaf"), (leaves.standing_for([cell]),), leaves.hidden)
+        return await self.connection.cursor(statement, *values)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)

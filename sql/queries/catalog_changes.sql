@@ -3,13 +3,15 @@
 -- name: catalog_changes
 -- Changes after ($1, $2), in one snapshot with what says whether some of them are forgotten already. Rows of a
 -- transaction that is not older than every running one wait: one of those may still commit a smaller number. One row
--- without a change where there is none.
+-- without a change where there is none. What an instance that is leaving had is gone, whatever the log says of it.
 SELECT e.epoch, e.purged_xid::text AS purged_xid, e.purged_n, pg_snapshot_xmin(pg_current_snapshot())::text AS head,
        pg_snapshot_xmax(pg_current_snapshot())::text AS ahead, pg_is_in_recovery() AS replica,
        q.xid::text AS xid, q.n, q.at, q.sequence, q.kind, q.bbox_before, q.bbox_after, q.instance, q.name
 FROM epochs e LEFT JOIN LATERAL (
-    SELECT c.xid, c.n, c.at, c.sequence, c.kind, c.bbox_before, c.bbox_after, i.id AS instance, i.name
-    FROM changes c LEFT JOIN instances i ON i.n = c.instance
+    SELECT c.xid, c.n, c.at, c.sequence, i.id AS instance, i.name, c.bbox_before,
+           CASE WHEN c.instance = ANY (l.hidden) THEN 'remove' ELSE c.kind END AS kind,
+           CASE WHEN c.instance = ANY (l.hidden) THEN NULL ELSE c.bbox_after END AS bbox_after
+    FROM leaf_set l CROSS JOIN changes c LEFT JOIN instances i ON i.n = c.instance
     WHERE (c.xid, c.n) > ($1::text::xid8, $2::bigint) AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY c.xid, c.n
     LIMIT $3

@@ -23,7 +23,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
             FROM (
                 SELECT *
                 FROM pictures c
-                WHERE c.cell = ANY($1::bigint[]) AND c.served
+                WHERE c.cell = ANY($1::bigint[]) AND c.served /* shown c */
                   AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
                   AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
                 ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
@@ -59,7 +59,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
             FROM unnest($3::float8[], $4::float8[], $5::float8[], $6::float8[]) AS b (west, south, east, north)
             JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
              AND CASE WHEN ST_X(p.geom) BETWEEN b.west AND b.east THEN ST_Y(p.geom) BETWEEN b.south AND b.north ELSE false END
-            WHERE p.cell = ANY($1::bigint[]) AND p.served
+            WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */
               AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
               AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
               AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15)) /* filter */
@@ -80,7 +80,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM (
         SELECT *
         FROM pictures c
-        WHERE c.cell = ANY($1::bigint[]) AND c.served
+        WHERE c.cell = ANY($1::bigint[]) AND c.served /* shown c */
           AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
           AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
         ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
@@ -99,7 +99,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     SELECT count(*) AS n
     FROM (
         SELECT FROM pictures c
-        WHERE c.cell = ANY($1::bigint[]) AND c.served
+        WHERE c.cell = ANY($1::bigint[]) AND c.served /* shown c */
           AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
           AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
         LIMIT $7
@@ -112,7 +112,7 @@ SELECT v.version, q.degrees
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT ST_Distance(c.geom, ST_SetSRID(ST_MakePoint($7, $8), 4326)) AS degrees
     FROM pictures c
-    WHERE c.cell = ANY($1::bigint[]) AND c.served
+    WHERE c.cell = ANY($1::bigint[]) AND c.served /* shown c */
       AND c.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326)
       AND CASE WHEN ST_X(c.geom) BETWEEN $3 AND $5 THEN ST_Y(c.geom) BETWEEN $4 AND $6 ELSE false END
     ORDER BY c.geom <-> ST_SetSRID(ST_MakePoint($7, $8), 4326)
@@ -130,7 +130,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM (
         SELECT p.*
         FROM pictures p
-        WHERE p.cell = ANY($1::bigint[]) AND p.served
+        WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */
           AND (p.geom && ST_MakeEnvelope($3, $4, $5, $6, 4326) OR p.geom && ST_MakeEnvelope($17, $4, $18, $6, 4326))
           AND (ST_X(p.geom) BETWEEN $3 AND $5 OR ST_X(p.geom) BETWEEN $17 AND $18) AND ST_Y(p.geom) BETWEEN $4 AND $6
           AND (p.sequence, p.rank, p.id) > ($12::integer, $13::integer, $14::uuid)
@@ -215,7 +215,7 @@ SELECT v.version, q.n
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT p.sequence AS n
     FROM pictures p
-    WHERE p.cell = ANY($1::bigint[]) AND p.served AND p.semantics IS NOT NULL AND p.semantics @> ANY ($3::text[]::jsonb[])
+    WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */ AND p.semantics IS NOT NULL AND p.semantics @> ANY ($3::text[]::jsonb[])
       AND ($5::geometry IS NULL OR p.geom && $5)
     LIMIT $4
 ) q ON v.version = $2;
@@ -237,7 +237,7 @@ LEFT JOIN LATERAL (
                p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.created,
                p.updated, p.sequence AS of_sequence, $6::float8 AS x, $7::float8 AS y, /* keys */ p.id AS key0
         FROM pictures p
-        WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served
+        WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served /* shown p */
           AND ($8::timestamptz IS NULL OR p.datetime >= $8) AND ($9::timestamptz IS NULL OR p.datetime <= $9)
           AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10)) /* filter */
         ORDER BY /* order */ key0
@@ -254,7 +254,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
            p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.created, p.updated, p.datetime
     FROM pictures p
-    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served /* shown p */
       AND (p.rank, p.id) > ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
       AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
@@ -270,7 +270,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     SELECT p.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
            p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.created, p.updated, p.datetime
     FROM pictures p
-    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served /* shown p */
       AND (p.rank, p.id) < ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
       AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
@@ -333,7 +333,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM unnest($4::float8[], $5::float8[], $6::float8[], $7::float8[]) AS b (west, south, east, north)
     JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
     JOIN sequences s ON s.n = p.sequence
-    WHERE p.cell = ANY($1::bigint[]) AND p.served AND s.id <> $8
+    WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */ AND s.id <> $8
       AND ST_DistanceSpheroid(p.geom, $3::geometry) <= 15
 ) q ON v.version = $2;
 
@@ -354,7 +354,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM unnest($3::float8[], $4::float8[], $5::float8[], $6::float8[]) AS b (west, south, east, north)
     JOIN pictures p ON p.geom && ST_MakeEnvelope(b.west, b.south, b.east, b.north, 4326)
      AND CASE WHEN ST_X(p.geom) BETWEEN b.west AND b.east THEN ST_Y(p.geom) BETWEEN b.south AND b.north ELSE false END
-    WHERE p.cell = ANY($1::bigint[]) AND p.served
+    WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
       AND ($9::integer[] IS NULL OR p.sequence = ANY($9))
       AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10)) /* filter */
@@ -365,7 +365,7 @@ SELECT v.version, q.n
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT count(*) AS n
     FROM pictures p
-    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served
+    WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served /* shown p */
       AND ($4::timestamptz IS NULL OR p.datetime >= $4) AND ($5::timestamptz IS NULL OR p.datetime <= $5)
       AND ($6::geometry IS NULL OR ST_Intersects(p.geom, $6)) /* filter */
 ) q ON v.version = $2;

@@ -1,11 +1,14 @@
--- What the catalog asks about sequences.
+-- What the catalog asks about sequences. Those of an instance that is leaving are left out in a CASE, of which the planner
+-- thinks that half pass: a plain condition it would think nothing passes.
 
 -- name: catalog_sequence
 -- One sequence. `copies` are the other instances' copies of it that have pictures nobody else has, as everywhere here.
 SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed, s.cells,
        (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
-        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies
-FROM sequences s WHERE s.id = $1 AND s.served;
+        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0
+            AND CASE WHEN o.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END) AS copies
+FROM sequences s WHERE s.id = $1 AND s.served
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END;
 
 -- name: catalog_sequence_leaves
 -- Where the pictures of these sequences are, in the order they were asked for: the copy that is shown first, then those of
@@ -13,6 +16,7 @@ FROM sequences s WHERE s.id = $1 AND s.served;
 SELECT s.n, s.id, s.cells, s.pictures
 FROM unnest($1::uuid[]) WITH ORDINALITY AS w (id, position)
 JOIN sequences s ON s.id = w.id AND (s.served OR s.pictures > 0)
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 ORDER BY w.position, s.served DESC, s.n;
 
 -- name: catalog_list_sequences
@@ -21,9 +25,10 @@ ORDER BY w.position, s.served DESC, s.n;
 SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max, s.indexed,
        s.title, s.license, s.created, s.updated, s.length_m, s.account, false AS removed,
        (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
-        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies /*keys*/
+        WHERE o.id = s.id AND NOT o.served AND o.pictures > 0
+            AND CASE WHEN o.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END) AS copies /*keys*/
 FROM sequences s
-WHERE s.served /*conditions*/
+WHERE s.served AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END /*conditions*/
 ORDER BY /*order*/ s.id
 LIMIT $1;
 
@@ -33,9 +38,10 @@ SELECT u.* FROM (
     (SELECT s.id, s.n, s.instance, s.dictionary, s.payload, s.pictures, s.bbox, s.datetime_min, s.datetime_max,
             s.indexed, s.title, s.license, s.created, s.updated, s.length_m, s.account, false AS removed,
             (SELECT json_agg(json_build_array(o.pictures, o.bbox, o.datetime_min, o.datetime_max)) FROM sequences o
-             WHERE o.id = s.id AND NOT o.served AND o.pictures > 0) AS copies /*keys*/
+             WHERE o.id = s.id AND NOT o.served AND o.pictures > 0
+            AND CASE WHEN o.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END) AS copies /*keys*/
      FROM sequences s
-     WHERE s.served /*conditions*/
+     WHERE s.served AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END /*conditions*/
      ORDER BY /*order*/ s.id
      LIMIT $1)
     UNION ALL
@@ -51,11 +57,11 @@ LIMIT $1;
 
 -- name: catalog_count_sequences
 -- How many are listed in all, counted no further than $1.
-SELECT count(*) FROM (SELECT FROM sequences s WHERE s.served /*conditions*/ LIMIT $1) AS counted;
+SELECT count(*) FROM (SELECT FROM sequences s WHERE s.served AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END /*conditions*/ LIMIT $1) AS counted;
 
 -- name: catalog_count_with_removed
 SELECT count(*) FROM (
-    SELECT FROM sequences s WHERE s.served /*conditions*/
+    SELECT FROM sequences s WHERE s.served AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END /*conditions*/
     UNION ALL
     SELECT FROM tombstones s WHERE true /*conditions*/
     LIMIT $1

@@ -1,10 +1,12 @@
 -- Figures of the whole catalog and of each instance. They are read at most every few seconds or minutes by a worker.
+-- Instances that are leaving are in none: left out in a CASE, of which the planner thinks that half pass.
 
 -- name: catalog_held
 -- What is held of each instance, by licence.
 SELECT s.instance, s.license, count(*) AS sequences, coalesce(sum(s.pictures), 0)::bigint AS pictures,
        min(s.datetime_min) AS datetime_min, max(s.datetime_max) AS datetime_max
 FROM sequences s WHERE s.served
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 GROUP BY s.instance, s.license;
 
 -- name: catalog_freshness
@@ -20,6 +22,7 @@ SELECT s.instance, sum(s.length_m) / 1000 AS length_km, count(DISTINCT a.id) AS 
        count(DISTINCT a.id) FILTER (WHERE coalesce(s.created, s.datetime_min) > now() - $1::interval) AS active
 FROM sequences s LEFT JOIN accounts a ON a.n = s.account
 WHERE s.served AND s.pictures > 0
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 GROUP BY GROUPING SETS ((s.instance), ());
 
 -- name: catalog_months
@@ -27,6 +30,7 @@ GROUP BY GROUPING SETS ((s.instance), ());
 SELECT instance, month, sum(pictures)::bigint AS pictures, sum(original_bytes)::bigint AS original_bytes
 FROM (SELECT instance, month, pictures, original_bytes FROM month_counts
       UNION ALL SELECT instance, month, pictures, original_bytes FROM month_deltas) AS folded_and_not
+WHERE CASE WHEN folded_and_not.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 GROUP BY instance, month HAVING sum(pictures) <> 0
 ORDER BY month, instance;
 
@@ -36,6 +40,7 @@ SELECT s.instance, date_trunc('month', coalesce(s.created, s.datetime_min))::dat
        sum(s.length_m) / 1000 AS length_km, count(DISTINCT a.id) AS contributors
 FROM sequences s LEFT JOIN accounts a ON a.n = s.account
 WHERE s.served AND s.pictures > 0
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 GROUP BY 1, 2;
 
 -- name: catalog_first_months
@@ -44,6 +49,7 @@ SELECT instance, month, count(*) AS contributors
 FROM (SELECT s.instance, a.id, date_trunc('month', min(coalesce(s.created, s.datetime_min)))::date AS month
       FROM sequences s JOIN accounts a ON a.n = s.account
       WHERE s.served AND s.pictures > 0
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
       GROUP BY s.instance, a.id) AS began
 GROUP BY instance, month ORDER BY month;
 
@@ -63,22 +69,29 @@ FROM (
     FROM pending p LEFT JOIN cell_counts c ON c.cell = p.cell AND c.instance = p.instance
     GROUP BY p.instance
 ) AS folded_and_not
+WHERE CASE WHEN folded_and_not.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
 GROUP BY instance;
 
 -- name: catalog_coverage_of_all
 -- The same of all instances together: a hexagon that several have pictures in is one.
 WITH pending AS (
-    SELECT cell, instance, sum(pictures) AS pictures FROM count_deltas
-    WHERE cell BETWEEN $1 AND $2 GROUP BY cell, instance
+    SELECT cell, instance, sum(pictures) AS pictures FROM count_deltas d
+    WHERE cell BETWEEN $1 AND $2
+      AND CASE WHEN d.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
+    GROUP BY cell, instance
 ), shifted AS (
-    SELECT (SELECT coalesce(bool_or(c.pictures > 0), false) FROM cell_counts c WHERE c.cell = touched.cell) AS before,
+    SELECT (SELECT coalesce(bool_or(c.pictures > 0), false) FROM cell_counts c WHERE c.cell = touched.cell
+            AND CASE WHEN c.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END) AS before,
            (SELECT coalesce(bool_or(each.pictures > 0), false) FROM (
                 SELECT instance, sum(pictures) AS pictures
                 FROM (SELECT c.instance, c.pictures FROM cell_counts c WHERE c.cell = touched.cell
+                      AND CASE WHEN c.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
                       UNION ALL SELECT p.instance, p.pictures FROM pending p WHERE p.cell = touched.cell) AS both_of_it
                 GROUP BY instance) AS each) AS after
     FROM (SELECT DISTINCT cell FROM pending) AS touched
 )
-SELECT (SELECT count(*) FROM (SELECT DISTINCT cell FROM cell_counts
-                              WHERE cell BETWEEN $1 AND $2 AND pictures > 0) AS folded)
+SELECT (SELECT count(*) FROM (
+            SELECT DISTINCT cell FROM cell_counts c
+            WHERE cell BETWEEN $1 AND $2 AND pictures > 0
+              AND CASE WHEN c.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END) AS folded)
        + (SELECT coalesce(sum(after::integer - before::integer), 0) FROM shifted) AS cells;

@@ -5,3 +5,11 @@ INSERT INTO events (kind, instance, subject, actor, public, details) VALUES ($1,
 
 -- name: purge_events
 WITH gone AS (DELETE FROM events WHERE at < now() - $1::interval RETURNING 1) SELECT count(*) FROM gone;
+
+-- name: public_events
+-- What everybody may know, the latest first: of the instance $1 or of all (null), before number $2 (null: from the end),
+-- at most $3. An instance that has left has no name here but that in the event's details.
+SELECT e.n, e.at, e.kind, e.subject, e.details, i.id, i.name
+FROM public_events e LEFT JOIN instances i ON i.n = e.instance
+WHERE ($1::smallint IS NULL OR e.instance = $1) AND ($2::bigint IS NULL OR e.n < $2)
+ORDER BY e.n DESC LIMIT $3;

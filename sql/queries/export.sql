@@ -9,7 +9,7 @@ SET LOCAL idle_in_transaction_session_timeout = '10min';
 SELECT p.id, s.id AS sequence, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
        p.prev_at, p.next_at, ST_X(p.geom) AS longitude, ST_Y(p.geom) AS latitude, p.datetime, p.created, p.updated
 FROM pictures p JOIN sequences s ON s.n = p.sequence
-WHERE p.cell = ANY($1::bigint[]) AND p.served
+WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */
 ORDER BY p.sequence, p.rank, p.id;
 
 -- name: export_sizes

@@ -138,8 +138,10 @@ RETURNING old.moved;
 
 -- name: known_sequences
 -- What is known of sequences just listed; `waiting`: it stands in retries, its time has not come, and it had failed as
--- `failed_as`.
-SELECT s.id, s.n, s.state, s.updated, s.hash, r.next_at > now() AS waiting, r.updated AS failed_as
+-- `failed_as`. The state of one that is taken down is 'withheld'.
+SELECT s.id, s.n, s.updated, s.hash, r.next_at > now() AS waiting, r.updated AS failed_as,
+       CASE WHEN EXISTS (SELECT FROM takedowns t WHERE t.kind = 'sequence' AND t.id = s.id AND t.ended_at IS NULL)
+            THEN 'withheld' ELSE s.state END AS state
 FROM sequences s LEFT JOIN retries r ON r.instance = s.instance AND r.sequence = s.id
 WHERE s.instance = $1 AND s.id = ANY($2::uuid[]);
 
@@ -244,10 +246,11 @@ WHERE p.cell = ANY($1::bigint[])
 SELECT run FROM instances WHERE n = $1;
 
 -- name: sequences_to_withdraw
--- The next sequences of an instance that hold about $2 pictures together, one at least.
+-- The next sequences of an instance after $3 that hold about $2 pictures together, one at least.
 SELECT n FROM (
     SELECT n, sum(pictures) OVER (ORDER BY n) - pictures AS before
-    FROM (SELECT n, pictures FROM sequences WHERE instance = $1 AND state <> 'removed' ORDER BY n LIMIT 1000) some_of_it
+    FROM (SELECT n, pictures FROM sequences WHERE instance = $1 AND n > $3 AND state <> 'removed'
+          ORDER BY n LIMIT 1000) some_of_it
 ) running
 WHERE before < $2 ORDER BY n;
 

@@ -43,7 +43,7 @@ WITH closed AS (
     WHERE instance = $1::smallint AND $2 = 'enabled' AND faults > 0
 )
 UPDATE instances SET
-    state = $2, state_reason = $3,
+    state = $2, state_reason = $3, operator_paused = false,
     next_visit_at = CASE WHEN $2 = 'enabled' THEN now() ELSE next_visit_at END
 WHERE n = $1::smallint;
 

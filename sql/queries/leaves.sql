@@ -1,6 +1,6 @@
 -- name: read_leaves
 -- The version, and every leaf that is read: one row with nulls when there is none yet.
-SELECT s.version, s.base_resolution, l.cell, l.state, l.west, l.south, l.east, l.north
+SELECT s.version, s.base_resolution, s.hidden, l.cell, l.state, l.west, l.south, l.east, l.north
 FROM leaf_set s LEFT JOIN leaves l ON l.state <> 'retired'
 ORDER BY l.cell;
 

@@ -4,8 +4,13 @@
 -- The set of leaves cannot change until this transaction ends.
 SELECT pg_advisory_xact_lock_shared(lock_key('leaves'));
 
--- name: leaf_version
-SELECT version FROM leaf_set;
+-- name: lock_merge
+-- The same, and nothing is taken down meanwhile.
+SELECT pg_advisory_xact_lock_shared(lock_key('leaves')), pg_advisory_xact_lock_shared(lock_key('takedowns'));
+
+-- name: merge_begins
+-- The version of the set of leaves, and whether there is anything that may not be shown.
+SELECT version, EXISTS (SELECT FROM takedowns WHERE ended_at IS NULL) AS withholds FROM leaf_set;
 
 -- name: hold_run
 -- The run that may write for this instance; the row lock keeps a newer run from starting in the middle.

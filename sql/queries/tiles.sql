@@ -10,6 +10,7 @@ touched AS (
     SELECT i, touches FROM keys JOIN tile_deltas USING (tile)
 )
 SELECT i, coalesce(sum(touches), 0)::bigint AS touches, (SELECT epoch FROM epochs) AS epoch,
+       (SELECT hidden FROM leaf_set) AS hidden,
        coalesce((SELECT n FROM grid_scales), 0) AS scale
 FROM generate_series(0, $3::integer - 1) AS i LEFT JOIN touched USING (i)
 GROUP BY i ORDER BY i;
@@ -23,14 +24,15 @@ SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
     SELECT array_send(array_agg(cell)) AS cells,
            array_send(array_agg(pictures * 4294967296 + pictures_360)) AS pictures,
            array_send(array_agg(coalesce(latest - '1970-01-01'::date, 0))) AS latest
-    FROM cell_counts WHERE cell BETWEEN s.first AND s.last) AS c
+    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */) AS c
 WHERE c.cells IS NOT NULL
 UNION ALL
 SELECT d.* FROM (
     SELECT array_send(array_agg(cell)), array_send(array_agg(pictures * 4294967296 + pictures_360)),
            array_send(array_agg(CASE WHEN pictures > 0 THEN coalesce(latest - '1970-01-01'::date, 0) ELSE 0 END))
-    FROM count_deltas
+    FROM count_deltas d
     WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
+          /* shown d */
 ) AS d (cells, pictures, latest)
 WHERE d.cells IS NOT NULL;
 
@@ -39,13 +41,14 @@ WHERE d.cells IS NOT NULL;
 SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
     SELECT array_send(array_agg(cell * 4294967296 + pictures)) AS squares,
            array_send(array_agg(pictures_360)) AS pictures_360
-    FROM cell_counts WHERE cell BETWEEN s.first AND s.last) AS c
+    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */) AS c
 WHERE c.squares IS NOT NULL
 UNION ALL
 SELECT d.* FROM (
     SELECT array_send(array_agg(cell * 4294967296 + pictures)), array_send(array_agg(pictures_360))
-    FROM count_deltas
+    FROM count_deltas d
     WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
+          /* shown d */
 ) AS d (squares, pictures_360)
 WHERE d.squares IS NOT NULL;
 
@@ -75,7 +78,7 @@ WITH tile AS (
            CASE WHEN l.is_360 THEN 'equirectangular' ELSE 'flat' END AS type, l.day::text AS date,
            l.accuracy_m AS gps_accuracy, round(l.pixel_density)::integer AS h_pixel_density
     FROM tile t JOIN sequence_lines l ON l.geom && t.around
-    WHERE l.band = $4::smallint AND ($5::integer[] IS NULL OR l.account = ANY($5))
+    WHERE l.band = $4::smallint AND ($5::integer[] IS NULL OR l.account = ANY($5)) /* shown line */
 )
 SELECT ST_AsMVT(f, 'sequences', 4096, 'geom') AS layer FROM lines AS f WHERE geom IS NOT NULL;
 
@@ -86,5 +89,6 @@ SELECT pictures_in_tile($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS layer;
 -- name: tile_accounts
 -- The accounts of one id that have something to show.
 SELECT a.n FROM accounts a
-WHERE a.id = $1 AND EXISTS (SELECT FROM sequences s WHERE s.account = a.n AND s.pictures > 0)
+WHERE a.id = $1 AND CASE WHEN a.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END
+  AND EXISTS (SELECT FROM sequences s WHERE s.account = a.n AND s.pictures > 0)
 ORDER BY a.n;

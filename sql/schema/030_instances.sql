@@ -4,7 +4,7 @@ CREATE TABLE instances (
     id text NOT NULL UNIQUE,
     name text NOT NULL UNIQUE,
     url text NOT NULL,
-    state text NOT NULL CHECK (state IN ('enabled', 'disabled', 'paused', 'braked')),
+    state text NOT NULL CHECK (state IN ('enabled', 'disabled', 'paused', 'braked', 'leaving', 'left')),
     -- why it is paused or braked, for people
     state_reason text NOT NULL DEFAULT '',
     registered_at timestamptz NOT NULL DEFAULT now(),
@@ -45,7 +45,13 @@ CREATE TABLE instances (
     -- what a person said about inferred absence after the brake: holds for the next complete listing
     absence_decided text NOT NULL DEFAULT '' CHECK (absence_decided IN ('', 'confirmed', 'refused')),
     -- what was read before is to be read again, the longest unread first
-    recheck_before timestamptz
+    recheck_before timestamptz,
+    -- conformance classes of its landing page, to notice when one is lost
+    conforms text[] NOT NULL DEFAULT '{}',
+    -- whether its operator paused it, who may resume it then; an administrator's pause is only an administrator's to end
+    operator_paused boolean NOT NULL DEFAULT false,
+    -- since when nobody has reached it, once that is long
+    unreachable_since timestamptz
 );
 
 -- zstd dictionaries, trained on one instance's own items and never shared: they hold literal EXIF.

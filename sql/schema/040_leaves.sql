@@ -31,7 +31,10 @@ CREATE TABLE leaf_deltas (
 CREATE TABLE leaf_set (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     version bigint NOT NULL DEFAULT 1,
-    base_resolution smallint
+    base_resolution smallint,
+    -- instances whose pictures are not shown though they are still here: those that are leaving. Whoever compares the
+    -- version knows of it at its next statement
+    hidden smallint[] NOT NULL DEFAULT '{}'
 );
 INSERT INTO leaf_set DEFAULT VALUES;
 

@@ -31,12 +31,14 @@ BEGIN
             SELECT p.id, s.id, p.instance, p.dictionary, p.payload, p.rank, p.azimuth, p.is_360, p.prev_id, p.next_id,
                    p.prev_at, p.next_at, ST_X(p.geom), ST_Y(p.geom), p.datetime, p.created, p.updated, p.h3, p.cell,
                    (SELECT array_agg(concat_ws(' ', l.instance, o.id) ORDER BY l.instance)
-                    FROM locator l JOIN sequences o ON o.n = l.sequence WHERE l.id = wanted AND l.copy <> 0),
+                    FROM locator l JOIN sequences o ON o.n = l.sequence WHERE l.id = wanted AND l.copy <> 0
+                      AND l.instance <> ALL ((SELECT hidden FROM leaf_set)::smallint[])),
                    ARRAY(SELECT concat_ws(' ', o.id, r.id, ST_X(r.geom), ST_Y(r.geom), coalesce(r.azimuth, -1),
                                           r.is_360::integer, ST_DistanceSpheroid(r.geom, p.geom), r.datetime)
                          FROM %1$I r JOIN sequences o ON o.n = r.sequence
                          WHERE r.geom && ST_Expand(p.geom, 0.000136 / greatest(cosd(ST_Y(p.geom)), 1e-3), 0.000136)
                            AND r.served AND r.sequence <> of_sequence
+                           AND r.instance <> ALL ((SELECT hidden FROM leaf_set)::smallint[])
                            AND ST_DistanceSpheroid(r.geom, p.geom) <= 15)
             FROM %1$I p JOIN sequences s ON s.n = p.sequence
             WHERE p.cell = %3$s AND p.sequence = of_sequence AND p.rank = of_rank AND p.id = wanted;
@@ -193,7 +195,8 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1 SET plan_cache_mode = 'auto'
 DECLARE
     at locator;
 BEGIN
-    SELECT * INTO at FROM locator WHERE id = wanted AND copy = 0;
+    SELECT * INTO at FROM locator
+    WHERE id = wanted AND copy = 0 AND instance <> ALL ((SELECT hidden FROM leaf_set)::smallint[]);
     IF FOUND THEN
         RETURN QUERY EXECUTE format('SELECT * FROM %I WHERE cell = $1 AND sequence = $2 AND rank = $3 AND id = $4',
                                     'pictures_' || to_hex(at.cell)) USING at.cell, at.sequence, at.rank, wanted;
@@ -208,7 +211,8 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1 SET plan_cache_mode = 'force
 DECLARE
     at locator;
 BEGIN
-    SELECT * INTO at FROM locator WHERE id = wanted AND copy = 0;
+    SELECT * INTO at FROM locator
+    WHERE id = wanted AND copy = 0 AND instance <> ALL ((SELECT hidden FROM leaf_set)::smallint[]);
     IF FOUND THEN
         RETURN QUERY EXECUTE 'SELECT * FROM ' || item_function(at.cell) || '($1, $2, $3)'
             USING at.sequence, at.rank, wanted;

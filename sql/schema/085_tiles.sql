@@ -266,20 +266,26 @@ END
 $make$;
 
 -- The layer `pictures` of a tile that these leaves may hold: from one leaf by its kept plan, from several as one statement.
+-- While an instance leaves, its pictures are left out of that statement.
 CREATE FUNCTION pictures_in_tile(cells bigint[], version bigint, west float8, south float8, east float8, north float8,
                                  units float8, x float8, y float8, accounts integer[]) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET plan_cache_mode = 'force_generic_plan' SET enable_nestloop = off AS $$
 DECLARE
     layer bytea;
+    left_out smallint[];
 BEGIN
     PERFORM leaf_guard(version);
-    IF cardinality(cells) = 1 THEN
+    SELECT hidden INTO left_out FROM leaf_set;
+    IF cardinality(cells) = 1 AND left_out = '{}' THEN
         EXECUTE 'SELECT ' || tile_function(cells[1]) || '($1, $2, $3, $4, $5, $6, $7, $8)' INTO layer
             USING west, south, east, north, units, x, y, accounts;
-    ELSIF cardinality(cells) > 1 THEN
+    ELSIF cardinality(cells) > 0 THEN
         EXECUTE 'SELECT ST_AsMVT(f, ''pictures'', 4096, ''geom'') FROM ('
-                || (SELECT string_agg('(' || picture_features(leaf) || ')', ' UNION ALL ') FROM unnest(cells) AS leaf) || ') AS f' INTO layer
-            USING west, south, east, north, units, x, y, accounts;
+                || (SELECT string_agg('(' || CASE WHEN left_out = '{}' THEN picture_features(leaf) ELSE
+                                                  replace(picture_features(leaf), 'p.served',
+                                                          'p.served AND p.instance <> ALL ($9)') END
+                                      || ')', ' UNION ALL ') FROM unnest(cells) AS leaf) || ') AS f' INTO layer
+            USING west, south, east, north, units, x, y, accounts, left_out;
     END IF;
     RETURN layer;
 END

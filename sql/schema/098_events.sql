@@ -4,7 +4,8 @@ CREATE TABLE events (
     at timestamptz NOT NULL DEFAULT now(),
     -- one of federation/events.py
     kind text NOT NULL,
-    instance smallint REFERENCES instances,
+    -- null when its row is gone
+    instance smallint REFERENCES instances ON DELETE SET NULL,
     -- what it is about where that is no instance yet or not only it: an address, the id of a picture
     subject text NOT NULL DEFAULT '',
     -- 'harvester', 'file', 'command line', 'token N', 'visitor'

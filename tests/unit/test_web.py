@@ -32,7 +32,11 @@ PLACE = re.compile(r"\{(\w+)\}")
 
 
 def texts(code: str) -> dict[str, str]:
-    found: dict[str, str] = orjson.loads((WEB / f"words/{code}.json").read_bytes())
+    found: dict[str, str] = {}
+    for path in [WEB / f"words/{code}.json", *WEB.glob(f"words/*.{code}.json")]:
+        more = orjson.loads(path.read_bytes())
+        assert not set(found) & set(more), path.name
+        found |= more
     return found
 
 

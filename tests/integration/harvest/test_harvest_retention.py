@@ -24,6 +24,24 @@ ROWS = {
         "events",
         "INSERT INTO events (kind, instance, actor, public, at) VALUES ('down', 1, 'harvester', true, {at})",
     ),
+    "purge_days": ("days", "INSERT INTO days (instance, day) VALUES (1, ({at})::date)"),
+    "purge_checks": ("checks", "INSERT INTO checks (kind, url, place, ended_at) VALUES ('first', 'x', 'x', {at})"),
+    "purge_registrations": (
+        "registrations",
+        "INSERT INTO registrations (url, place, name, contact, proof, state, changed_at)"
+        " VALUES ('x', 'x', 'x', 'x', {id}::text, 'refused', {at})",
+    ),
+    "purge_sessions": (
+        "sessions",
+        "WITH link AS (INSERT INTO links (hash, scope, instance, made_by, expires_at)"
+        " VALUES (uuid_send({id}), 'operator', 1, 'command line', now()) RETURNING n)"
+        " INSERT INTO sessions (hash, scope, instance, link, expires_at)"
+        " SELECT uuid_send({id}), 'operator', 1, n, {at} FROM link",
+    ),
+    "purge_links": (
+        "links",
+        "INSERT INTO links (hash, scope, made_by, expires_at) VALUES (uuid_send({id}), 'admin', 'command line', {at})",
+    ),
     "purge_freshness": ("freshness", "INSERT INTO freshness VALUES (1, ({at})::date, 60, 1)"),
     "purge_absences": ("absences", "INSERT INTO absences VALUES (1, {at}, 1, 1)"),
     "purge_tombstones": (
@@ -34,10 +52,10 @@ ROWS = {
 
 #: Why the others need none: what there is of the world, sums that are folded, what ends with what it is about.
 BOUNDED = {
-    "accounts", "cameras", "cell_counts", "compactions", "count_deltas", "dictionaries", "epochs", "followups",
-    "grid_scales", "instances", "leaf_deltas", "leaf_set", "leaves", "licenses", "locator", "migrations",
+    "accounts", "cameras", "check_steps", "cell_counts", "compactions", "count_deltas", "dictionaries", "epochs", "followups",
+    "grid_scales", "health", "instances", "leaf_deltas", "leaf_set", "leaves", "licenses", "locator", "migrations",
     "month_counts", "month_deltas", "paces", "pictures", "ranges", "retries", "sequence_lines", "slots",
-    "stale_counts", "tile_deltas", "tile_versions", "tokens",
+    "stale_counts", "takedown_copies", "takedowns", "tile_deltas", "tile_versions", "tokens",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Who asks, where not everybody may: tokens, sessions and their cookies, forms that no other site can send."""
