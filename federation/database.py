@@ -154,6 +154,8 @@ def _server_settings(role: Role | None, settings: Settings) -> dict[str, str]:
         "statement_timeout": str(int(timeout_s * 1000)),
         # a frozen process must not hold its locks: 10 s is the longest a write transaction lasts by design
         "idle_in_transaction_session_timeout": "10000",
+        # starting a helper process takes longer than nearly every statement of ours
+        "max_parallel_workers_per_gather": "0",
         # plans name the leaves of this call only; a generic plan would open them all
         "plan_cache_mode": "force_custom_plan",
     }

@@ -14,7 +14,7 @@ import asyncpg
 import httpx2
 import orjson
 
-from federation.cells import cell_box, parent
+from federation.cells import cell_box, lattice_of, parent
 from federation.database import point_ewkb
 from federation.leaves import load_leaves
 from federation.payload import Packer
@@ -230,6 +230,14 @@ class Factory:
                 if shot.served
             ],
             columns=["cell", "pictures", "datetime_min", "datetime_max", "indexed_max"],
+        )
+        await self.connection.copy_records_to_table(
+            "count_deltas",
+            records=[
+                (lattice_of(shot.longitude, shot.latitude), n_instance, 1, int(shot.field_of_view == 360))
+                for shot in shown
+            ],
+            columns=["cell", "instance", "pictures", "pictures_360"],
         )
         return sorted(set(leaves))
 

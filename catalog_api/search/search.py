@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog_api.index.index import Index
+from catalog_api.query.params import ALWAYS
 from catalog_api.query.places import Place, ewkb_of_box, place_of_box, place_of_geometry
 from catalog_api.query.predicates import Predicate, both
 from catalog_api.query.scope import ANYTHING, Scope
@@ -15,6 +16,7 @@ from catalog_api.query.search_params import SearchParams
 from catalog_api.query.sorting import DISTANCE, LATEST, Order, make_key
 from catalog_api.query.tokens import fingerprint, read_token, write_token
 from catalog_api.search.nearness import NO_FILTERS, Around, Cut, Filters, Position, read_within, search_place
+from catalog_api.search.sieving import sieve
 from catalog_api.search.steady import walk_ids, walk_sequences
 from catalog_api.search.tags import rarely_tagged, with_tags
 from catalog_api.search.walking import (
@@ -36,6 +38,8 @@ from federation.settings import Settings
 
 #: What part of what may be read is read first where few may pass, then, then at last.
 _SHARES = (100, 10, 1)
+#: How many pictures may be read for each that is wanted, where a few sequences have all that may pass.
+_FEW = 50
 _NEAREST = Order(keys=(make_key(DISTANCE), make_key("id")))
 
 
@@ -162,7 +166,7 @@ async def _search_place(index: Index, settings: Settings, params: SearchParams) 
         start = _position(kind, values)
     filters = Filters(interval=params.interval, sequences=await _numbers(index, params), predicate=_predicate(params))
     place = place_of(params)
-    if place.ewkb is not None or filters != NO_FILTERS:
+    if place.ewkb is not None or filters != NO_FILTERS or start.served >= settings.nearness_results:
         return await _search_few(index, settings, params, place, filters, start)
     found = await search_place(index, place, filters, start, params.limit + 1, settings.nearness_results)
     return _place_page(found, params, settings, params.limit + 1)
@@ -189,26 +193,66 @@ async def _search_few(
     scope = await scope_of(index, params)
     if start.served >= settings.nearness_results:
         return await _search_rest(index, settings, params, scope, place, start)
+    page = await _search_read(index, settings, params, place, filters, scope, start)
+    if page is not None:
+        return page
     after = Start(after=(start.distance_m, start.id)) if start.served else BEGINNING
     sure: list[Row] = []
-    for share in _SHARES:
+    for number, share in enumerate(_SHARES):
         readable = max(most // share, min(most, 20 * wanted))
-        if share != _SHARES[0]:
-            rows = await sort_all(index, _NEAREST, scope, after, wanted, centre=place.centre, most=readable)
-            if rows is not None:
-                return _sorted_page(Found(rows=rows), params, _NEAREST)
+        if number == 1:
+            page = await _search_tagged(index, settings, params, _NEAREST, after)
+        if number and page is None:
+            page = await _search_sequences_of(index, params, place, scope, after, readable)
+        if page is not None:
+            return page
         try:
             return await _search_nearest(index, settings, params, place, filters, start, readable)
         except Cut as cut:
             sure = cut.rows
-        tagged = await _search_tagged(index, settings, params, _NEAREST, after) if share == _SHARES[0] else None
-        if tagged is not None:
-            return tagged
+    return _cut_page(sure, params, scope, start, settings)
+
+
+async def _search_sequences_of(
+    index: Index, params: SearchParams, place: Place, scope: Scope, after: Start, most: int
+) -> Page | None:
+    """By reading the sequences that may have what is asked for; None where they have more than `most` pictures."""
+    rows = await sort_all(index, _NEAREST, scope, after, params.limit + 1, centre=place.centre, most=most)
+    return None if rows is None else _sorted_page(Found(rows=rows), params, _NEAREST)
+
+
+def _cut_page(sure: list[Row], params: SearchParams, scope: Scope, start: Position, settings: Settings) -> Page:
+    """A page that ends early: what is not among these comes in the order of what is not among the nearest."""
     if not sure:
-        raise refuse_searching(scope, most)
+        raise refuse_searching(scope, settings.search_pictures_max)
     last = Around(start=start, rows=sure, near=len(sure)).after(len(sure) - 1)
     token = _place_token(replace(last, served=settings.nearness_results), request_of(params), settings)
     return Page([(row, str(row["sequence"])) for row in sure], token)
+
+
+async def _search_read(
+    index: Index,
+    settings: Settings,
+    params: SearchParams,
+    place: Place,
+    filters: Filters,
+    scope: Scope,
+    start: Position,
+) -> Page | None:
+    """By reading all that may pass, where that is little: a few sequences, or what is around the centre."""
+    wanted = params.limit + 1
+    if scope.interval != ALWAYS or scope.of is not None or scope.narrow is not None:
+        after = Start(after=(start.distance_m, start.id)) if start.served else BEGINNING
+        few = min(settings.search_pictures_max, _FEW * wanted)
+        page = await _search_sequences_of(index, params, place, scope, after, few)
+        if page is not None:
+            return page
+    if filters.predicate is None or filters.predicate.tags:
+        return None
+    left = settings.nearness_results - start.served
+    near = wanted if wanted <= left + 1 else left
+    found = await sieve(index, place, filters, start, near, most=settings.search_pictures_max)
+    return None if found is None else _place_page(Around(start=start, rows=found, near=near), params, settings, near)
 
 
 async def _search_nearest(

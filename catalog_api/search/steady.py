@@ -18,7 +18,9 @@ from federation.queries import query
 #: How many ids are looked up in one statement.
 _IDS_AT_MOST = 1_000
 #: How many sequences are read in one statement.
-_SEQUENCES_AT_FIRST, _SEQUENCES_AT_MOST = 8, 512
+_SEQUENCES_AT_FIRST, _SEQUENCES_AT_MOST = 2, 512
+#: The same where a filter lets few through.
+_FILTERED_AT_FIRST = 8
 
 BY_SEQUENCE = Order(
     keys=(
@@ -87,13 +89,14 @@ async def walk_sequences(
     """
     interval = scope.interval
     statement, more = spliced("catalog_sequences_numbered", scope.narrow)
+    start = Start(after=(after.sequence, after.rank, after.id))
+    at_first = _SEQUENCES_AT_FIRST if scope.predicate is None else _FILTERED_AT_FIRST
     beyond = Predicate(f"(({query('picture_distance')})::float8, p.id) > ($1::float8, $2::uuid)", farther_than)
     scope = replace(scope, predicate=both([scope.predicate, beyond]))
-    start = Start(after=(after.sequence, after.rank, after.id))
 
     async def work(leaves: LeafSet) -> Met:
         found: list[Row] = []
-        last, cost, at_once = after.sequence - 1, 0, _SEQUENCES_AT_FIRST
+        last, cost, at_once = after.sequence - 1, 0, at_first
         while True:
             group = await index.fetch(
                 statement, last, at_once, interval.start, interval.end, scope.ewkb, scope.of, *more

@@ -106,6 +106,22 @@ FROM leaf_set v LEFT JOIN LATERAL (
     ) counted
 ) q ON v.version = $2;
 
+-- name: catalog_squares
+-- About how many pictures there are in a box ($3 to $6), from the lattice squares it touches ($1 to $2, for each row of
+-- them), folded or not. A box of no area counts as a hundredth of a square.
+SELECT coalesce(ceil(sum(c.pictures
+    * greatest(0.1, least(1, 10 * (least($5::float8, q.west + 0.1) - greatest($3::float8, q.west))))
+    * greatest(0.1, least(1, 10 * (least($6::float8, q.south + 0.1) - greatest($4::float8, q.south))))
+)), 0)::bigint AS pictures
+FROM (
+    SELECT n.cell, n.pictures FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)
+    JOIN cell_counts n ON n.cell BETWEEN s.first AND s.last
+    UNION ALL
+    SELECT d.cell, d.pictures FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last)
+    JOIN count_deltas d ON d.cell BETWEEN s.first AND s.last
+) c
+CROSS JOIN LATERAL (SELECT c.cell % 3600 * 0.1::float8 - 180 AS west, c.cell / 3600 * 0.1::float8 - 90 AS south) q;
+
 -- name: catalog_nearest_end
 -- How far in degrees the $9-th nearest of a box is, whatever it is; nothing where the box has fewer.
 SELECT v.version, q.degrees

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from catalog_api.edge.tally import BOUNDS_S, Tally
 from tests.catalog_factory import Factory, Serving, line
 from tests.integration.catalog.test_catalog_serve import free_port, is_live, workers
+from tests.origin import eventually
 
 _PROGRAM = """
 import sys, json
@@ -206,12 +207,18 @@ async def test_any_worker_tells_the_sum_of_all_and_a_killed_one_is_not_forgotten
                     assert figures((await client.get("/metrics")).text)[wanted] == 20
 
 
+async def _is_in(log: Path, text: str) -> bool:
+    return text in await asyncio.to_thread(log.read_text)
+
+
 async def test_logs_are_json_with_the_request_id_and_without_secrets(database: str, tmp_path: Path) -> None:
     with running(database, tmp_path, workers=1, access_log=True, metrics_token="hidden") as (_, base, log):
         async with httpx2.AsyncClient(base_url=base) as client:
             assert await is_live(client, 15)
             headers = {"x-request-id": "trace-7", "authorization": "Bearer hidden"}
             assert (await client.get("/metrics?key=hidden", headers=headers)).status_code == 200
+        # the line is written when the answer has been sent
+        await eventually(lambda: _is_in(log, "trace-7"))
         lines = [json.loads(each) for each in log.read_text().splitlines()]
         (mine,) = [each for each in lines if each.get("request_id") == "trace-7"]
         assert (mine["route"], mine["status"], mine["level"]) == ("/metrics", 200, "info")

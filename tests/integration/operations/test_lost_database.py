@@ -21,7 +21,6 @@ from tests.integration.operations.conftest import Desk, desk_of
 from tests.integration.operations.serving import answering
 from tests.origin import Origin, eventually
 
-
 SEQUENCES = 10
 
 

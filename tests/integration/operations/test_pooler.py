@@ -24,7 +24,10 @@ from tests.integration.operations.serving import answering
 from tests.origin import Origin
 
 #: What docs/operating.md says pgbouncer has to let pass.
-_IGNORED = "role, jit, statement_timeout, idle_in_transaction_session_timeout, plan_cache_mode"
+_IGNORED = (
+    "role, jit, statement_timeout, idle_in_transaction_session_timeout, plan_cache_mode, "
+    "max_parallel_workers_per_gather"
+)
 #: What it says the login has to have by itself then.
 _LOGIN = """
 CREATE ROLE catalog LOGIN;
@@ -33,6 +36,7 @@ ALTER ROLE catalog SET role = 'panofed_reader';
 ALTER ROLE catalog SET statement_timeout = '10s';
 ALTER ROLE catalog SET idle_in_transaction_session_timeout = '10s';
 ALTER ROLE catalog SET plan_cache_mode = 'force_custom_plan';
+ALTER ROLE catalog SET max_parallel_workers_per_gather = 0;
 ALTER ROLE catalog SET jit = 'off';
 """
 _PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
