@@ -1,4 +1,4 @@
-"""Runs every test in parts, two parts at a time: most tests wait for servers, so one process would idle."""
+"""Runs every test in parts, three at a time: most tests wait for servers, and one process would idle."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Part:
         return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *self.folders, *ignored]
 
 
+_CATALOG = ("tests/integration/catalog", "tests/integration/tiles")
 _CRASH = ("tests/integration/crash", "tests/integration/hostile")
 #: What runs one after the other, beside the other lane.
 LANES = (
@@ -34,7 +35,10 @@ LANES = (
             budget_s=60,
             folders=("federation", "harvester", "catalog_api", "panofed", "bench", "tests/unit"),
         ),
-        Part(name="integration", budget_s=300, folders=("tests/integration",), ignored=_CRASH),
+        Part(name="integration", budget_s=300, folders=("tests/integration",), ignored=(*_CATALOG, *_CRASH)),
+    ),
+    (
+        Part(name="catalog", budget_s=300, folders=_CATALOG),
         Part(name="crash", budget_s=240, folders=_CRASH),
     ),
     (
