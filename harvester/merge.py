@@ -24,6 +24,9 @@ _TRANSIENT = (
     asyncpg.LockNotAvailableError,
 )
 _ATTEMPTS = 6
+#: Each change is somebody's new leaf or split, so there is an end to them: but when many instances are crawled for the
+#: first time at once, dozens of leaves come within a second.
+_LEAF_CHANGES = 200
 #: Bookkeeping that commits with a merge: it gets the connection, and the numbers of the sequences that changed.
 InTransaction = Callable[[Connection, frozenset[int]], Awaitable[None]]
 
@@ -64,22 +67,26 @@ async def merge_batch(
     Raises RunFenced when a newer run has taken over; the lane is left as it was when anything else fails.
     """
     await lane.flush()
-    for attempt in range(_ATTEMPTS):
+    attempt = changes = 0
+    while True:
         try:
             async with explained("merging"), lane.connection.transaction():
                 merged = await _merge(lane, batch, packer)
                 if in_transaction is not None:
                     await in_transaction(lane.connection, merged.sequences)
         except _LeavesChanged:
+            changes += 1
+            if changes == _LEAF_CHANGES:
+                raise StaleLeaves(f"the set of leaves changed at each of {changes} attempts") from None
             await lane.replace_leaves()
         except _TRANSIENT:
-            if attempt + 1 == _ATTEMPTS:
+            attempt += 1
+            if attempt == _ATTEMPTS:
                 raise
-            await asyncio.sleep(random.uniform(0.02, 0.2) * 2**attempt)
+            await asyncio.sleep(random.uniform(0.01, 0.1) * 2**attempt)
         else:
             await lane.empty()
             return merged
-    raise StaleLeaves("the set of leaves changed at every attempt")
 
 
 async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Sequence
+from itertools import islice
 
 import orjson
 import pytest
 
-from federation.cells import cell_of, parent
+from federation.cells import base_cells, cell_of, middle, parent
 from federation.errors import RunFenced
 from federation.leaves import LeafSet, load_leaves
 from federation.payload import Packer
@@ -187,6 +188,34 @@ async def test_the_set_that_changes_between_staging_and_merging_is_noticed(world
     finally:
         await lane.close()
     await world.check()
+    await world.check_same()
+
+
+async def test_a_merge_outlasts_the_leaves_that_others_make(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a whole federation is crawled for the first time: each attempt finds that one more leaf has come."""
+    origin = await world.origin()
+    origin.add_sequence(3)
+    places = iter([middle(cell) for cell in base_cells()[::6]])
+    placed = Lane.replace_leaves
+
+    async def placed_too_early(lane: Lane) -> None:
+        await placed(lane)
+        for latitude, longitude in islice(places, 1):
+            other = await Lane.open(world.dsn, world.settings)
+            try:
+                await other.make_leaf(cell_of(longitude, latitude))
+            finally:
+                await other.close()
+
+    async def first(request: object) -> None:
+        """The set changes while the first batch is staged: its last request looks at the sequence once more."""
+        if any("/items" in path for path in origin.requests):
+            await world.admin.execute("UPDATE leaf_set SET version = version + 1")
+
+    origin.hook = first
+    monkeypatch.setattr(Lane, "replace_leaves", placed_too_early)
+    await world.good_visit()
+    assert next(places, None) is None
     await world.check_same()
 
 
