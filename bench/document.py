@@ -16,6 +16,7 @@ from typing import Any
 from bench.cold import FirstRequests, cold_markdown
 from bench.copied import CopyReport, copy_markdown
 from bench.counts import CountsReport, Round, counts_markdown
+from bench.endurance import Endurance, Phase, endurance_markdown
 from bench.http_load import Result, growth, markdown
 from bench.load import Measure
 from bench.plan import DatasetSpec
@@ -113,6 +114,12 @@ def _tiles(document: Document) -> str:
     return place_and_time(document, {}) + "\n\n" + tiles_markdown(report)
 
 
+def _endurance(document: Document) -> str:
+    body = document["measured"]
+    report = Endurance(start_s=body["start_s"], phases=tuple(Phase(**one) for one in body["phases"]))
+    return place_and_time(document, {}) + "\n\n" + endurance_markdown(report)
+
+
 _TABLES: Mapping[str, Callable[[Document], str]] = {
     "harvest": _harvest,
     "api": _api,
@@ -125,6 +132,7 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "resume": _resume,
     "workers": _workers,
     "tiles": _tiles,
+    "endurance": _endurance,
 }
 
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 SCRIPT = Path(__file__).parent / "load.lua"
 
@@ -93,6 +93,15 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         await reader.readexactly(size + 2)
     await reader.readexactly(2)
     return status, total
+
+
+async def ask(base: SplitResult, target: str) -> tuple[int, int]:
+    """One request over a connection of its own; its status, and the length of its body."""
+    reader, writer = await asyncio.open_connection(base.hostname, base.port or 80, limit=1 << 22)
+    try:
+        return await _exchange(reader, writer, f"GET {target} HTTP/1.1\r\nHost: {base.netloc}\r\n\r\n".encode())
+    finally:
+        writer.close()
 
 
 def each_once(root: str, paths: list[str]) -> Measure:

@@ -28,7 +28,7 @@ class ProgramCost:
     output: str
 
 
-class _MemorySampler(threading.Thread):
+class MemorySampler(threading.Thread):
     """Adds up the resident memory of a process and its descendants ten times a second."""
 
     def __init__(self, pid: int) -> None:
@@ -48,6 +48,7 @@ class _MemorySampler(threading.Thread):
             self.peak_single = max(self.peak_single, *sizes, 0)
 
     def stop(self) -> None:
+        """End it, and wait until it has."""
         self._stopped.set()
         self.join()
 
@@ -57,7 +58,7 @@ def run_measured(command: list[str], env: Mapping[str, str], log: Path) -> Progr
     begin = time.perf_counter()
     with log.open("wb") as output:
         program = subprocess.Popen(command, env=dict(env), stdout=output, stderr=subprocess.STDOUT)
-    sampler = _MemorySampler(program.pid)
+    sampler = MemorySampler(program.pid)
     sampler.start()
     _, status, usage = os.wait4(program.pid, 0)
     wall = time.perf_counter() - begin

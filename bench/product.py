@@ -84,13 +84,20 @@ def prepare(product: Product, instances: Sequence[str]) -> None:
 @contextmanager
 def serving(product: Product) -> Iterator[str]:
     """Run the catalog with one worker; gives its API root."""
+    with served(product) as (root, _):
+        yield root
+
+
+@contextmanager
+def served(product: Product) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same, with the program that was started."""
     log = product.directory / "serve.log"
     with log.open("wb") as output:
         server = subprocess.Popen(SERVE, env=product.environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         root = f"http://127.0.0.1:{product.port}/api"
         wait_until_answers(root, server, log)
-        yield root
+        yield root, server
     finally:
         stop(server)
 

@@ -10,6 +10,7 @@ python -m bench.run real                     the same over a real GeoVisio insta
 python -m bench.run workers --items 12000    a first crawl of one slow instance by 1, 2 and 4 workers
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run tiles                    tiles of a world of 262,000 hexagons, 500,000 sequences
+python -m bench.run endurance --items 1000000 --seconds 3600    the memory of a worker of the catalog
 python -m bench.run all                      all but the 20 million: 100 k and 1 M, many leaves, side by side, growth
 python -m bench.run docs                     the tables of docs/benchmarks.md, from the newest results
 """
@@ -29,6 +30,7 @@ from bench.cold import cold_markdown, measure_cold
 from bench.copied import copy_json, copy_markdown, measure_copy
 from bench.counts import counts_markdown, measure_counts
 from bench.document import write_tables
+from bench.endurance import endurance_markdown, measure_endurance
 from bench.floor import load, serving_floor
 from bench.harvest import measure_harvest, source_running
 from bench.http_load import CONCURRENCY, LoadPlan, Result, growth, markdown, run, targets_of
@@ -206,6 +208,14 @@ def tiles(options: argparse.Namespace) -> None:
     _keep(options, "tiles", tiles_markdown(report), asdict(report))
 
 
+def endurance(options: argparse.Namespace) -> None:
+    """The memory of a worker of the catalog: fresh, during the largest answers, after a long time of load."""
+    spec = spec_of(options)
+    product = existing(product_of(options), f"harvest --items {options.items}")
+    report = measure_endurance(product, Dataset(spec), options.seconds)
+    _keep(options, f"endurance-{spec.items}", endurance_markdown(report), asdict(report))
+
+
 def docs(options: argparse.Namespace) -> None:
     """Write the tables of docs/benchmarks.md from the newest results."""
     sys.stdout.write(write_tables(options.page, options.output))
@@ -247,6 +257,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "workers": workers,
     "tiles": tiles,
     "all": everything,
+    "endurance": endurance,
     "docs": docs,
 }
 
