@@ -1,4 +1,4 @@
-"""A federation with a past: instances with their days, visits, events, months and coverage, for the pages that show them.
+"""A federation with a past: instances with days, visits, events, months and coverage, for the pages that show them.
 
 python -m bench.history --dsn postgresql://... --instances 100 --days 90
 

@@ -98,7 +98,7 @@ class Catalog:
         self.figures = Figures(self.index, self.settings)
         self.health = HealthFigures(self.index, self.settings, self.figures)
         self.visits = Visits(self.index, self.settings)
-        self.watched = watch(self.index)
+        self.watched = watch(self.index, self.health, self.visits)
         self.tiles = Tiles(self.index, self.settings)
         self.attempts = Attempts(most=self.settings.sign_in_failures, window_s=self.settings.sign_in_window_s)
         hourly = self.settings.client_checks_per_hour

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Literal
 
 from federation.database import Connection, Row
-from federation.errors import ActRefused
+from federation.errors import ActRefused, CheckRefused
 from federation.events import COMMAND_LINE, Kind, note
 from federation.instances import VANISHED
 from federation.instances_fields import clean_url
 from federation.leaving import leave
 from federation.politeness import Politeness, WrongChoice
 from federation.queries import query
+from federation.registrations import prove_again
 from federation.settings import Settings
 from federation.takedowns import as_writer
 
@@ -41,12 +42,14 @@ SHELL = Hand(actor=COMMAND_LINE, admin=True)
 async def pause(connection: Connection, instance: int, hand: Hand, reason: str = "") -> None:
     """Visit it no more, until it is resumed; what is held is still served."""
     row = await _locked(connection, instance)
-    taken_over = row["state"] == "paused" and hand.admin and row["operator_paused"]
-    if row["state"] not in ("enabled", "disabled") and not taken_over:
+    # an administrator takes an operator's pause over, or gives another reason
+    again = row["state"] == "paused" and hand.admin
+    if row["state"] not in ("enabled", "disabled") and not again:
         raise ActRefused(f"{row['name']} is {row['state']} already{_because(row)}")
     said = reason_text(reason) or ("paused by hand" if hand.admin else "paused by its operator")
     await connection.execute(query("pause_instance"), instance, said, not hand.admin)
-    await note(connection, Kind.PAUSED, actor=hand.actor, instance=instance, details={"reason": said})
+    details = {"id": row["id"], "name": row["name"], "reason": said}
+    await note(connection, Kind.PAUSED, actor=hand.actor, instance=instance, details=details)
 
 
 async def resume(connection: Connection, instance: int, hand: Hand, state: str = "enabled") -> None:
@@ -60,24 +63,22 @@ async def resume(connection: Connection, instance: int, hand: Hand, state: str =
         raise ActRefused(f"{row['name']} was not paused by its operator{_because(row)}: ask the administrators")
     if row["source"] == "file" and row["state_reason"] == VANISHED:
         raise ActRefused(f"{row['name']} has no entry in instances.yaml any more: add it back there")
-    await connection.execute(query("set_instance_state"), instance, state, "")
-    await note(connection, Kind.RESUMED, actor=hand.actor, instance=instance)
+    await _resume(connection, row, hand, state)
 
 
 async def decide_brake(
-    connection: Connection, instance: int, hand: Hand, decision: Literal["confirmed", "refused"], state: str = "enabled"
+    connection: Connection, instance: int, hand: Hand, *, gone: bool, state: str = "enabled"
 ) -> None:
-    """After the brake: what is missing is gone (confirmed), or it is to be kept (refused); it is visited again."""
+    """After the brake: what is missing is gone, or it is to be kept; it is visited again."""
     row = await _locked(connection, instance)
     if not hand.admin:
         raise ActRefused("only an administrator decides after the brake")
     if row["state"] != "braked":
         raise ActRefused(f"{row['name']} is not stopped by the brake: it is {row['state']}")
-    await connection.execute(query("decide_absence"), instance, decision)
-    await connection.execute(query("set_instance_state"), instance, state, "")
-    kind = Kind.BRAKE_CONFIRMED if decision == "confirmed" else Kind.BRAKE_REFUSED
+    await connection.execute(query("decide_absence"), instance, "confirmed" if gone else "refused")
+    kind = Kind.BRAKE_CONFIRMED if gone else Kind.BRAKE_REFUSED
     await note(connection, kind, actor=hand.actor, instance=instance, details={"reason": row["state_reason"]})
-    await note(connection, Kind.RESUMED, actor=hand.actor, instance=instance)
+    await _resume(connection, row, hand, state)
 
 
 async def harvest_now(connection: Connection, instance: int, hand: Hand, settings: Settings) -> None:
@@ -116,6 +117,10 @@ async def change(
         told = {name: pair for name, pair in differences.items() if name != "contact"}
         details: dict[str, object] = {"changed": sorted(differences), "values": told}
         await note(connection, Kind.SETTINGS_CHANGED, actor=hand.actor, instance=instance, details=details)
+        if not hand.admin:
+            # somebody is having it checked right now: the next change looks for the proof
+            with suppress(CheckRefused):
+                await prove_again(connection, instance, settings)
     return after
 
 
@@ -159,6 +164,12 @@ def reason_text(reason: str) -> str:
     if len(text) > _REASON_MAX:
         raise WrongChoice("reason", reason, f"is longer than {_REASON_MAX} characters")
     return text
+
+
+async def _resume(connection: Connection, row: Row, hand: Hand, state: str) -> None:
+    await connection.execute(query("set_instance_state"), row["n"], state, "")
+    details = {"id": row["id"], "name": row["name"]}
+    await note(connection, Kind.RESUMED, actor=hand.actor, instance=row["n"], details=details)
 
 
 async def _locked(connection: Connection, instance: int) -> Row:

@@ -133,6 +133,10 @@ class ActRefused(PanofedError):
     """An operator or administrator asks for what cannot be done in this state."""
 
 
+class NoticeRefused(PanofedError):
+    """Nobody took a message about an event: a webhook or a mail server."""
+
+
 class OriginError(PanofedError):
     """An instance did not do what its API promises.
 

@@ -230,7 +230,7 @@ def _refuse_registered(rows: Mapping[str, Row], wanted: Mapping[str, InstanceEnt
     for entry in wanted.values():
         row = registered.get(place_of(entry.url))
         if row is not None and row["id"] not in wanted:
-            said = f"{clip(entry.url)!r} was registered as {row['name']!r}: to rule it here give the entry its id, {row['id']}"
+            said = f"{clip(entry.url)!r} was registered as {row['name']!r}: to rule it here use its id, {row['id']}"
             problems.append(_Problem(entry.line, "url", said))
     if problems:
         raise _told(problems, path)

@@ -11,9 +11,12 @@ from federation.takedowns import as_writer
 async def leave(connection: Connection, instance: int, actor: str) -> bool:
     """Begin: its visits end, no reader shows it any more. False when it is leaving or has left already."""
     async with explained("leaving"), as_writer(connection):
+        # as takedowns do: what is recalled is numbered one after the other
+        await connection.execute(query("lock_takedowns"))
         row = await connection.fetchrow(query("begin_leaving"), instance)
         if row is None:
             return False
+        await connection.execute(query("recall_instance"), instance)
         await connection.execute(query("hide_leaving"))
         await note(connection, Kind.LEAVING, actor=actor, instance=instance, details={"name": row["name"]})
     return True

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from federation.checks import Kind as CheckKind
 from federation.checks import ask_check
 from federation.database import Connection, Row
-from federation.errors import RegistrationRefused
+from federation.errors import CheckRefused, RegistrationRefused
 from federation.events import HARVESTER, VISITOR, Kind, note
 from federation.instances_fields import clean_url, is_slug
 from federation.place import place_of
@@ -201,13 +201,15 @@ async def ask_proof(connection: Connection, registration: UUID, settings: Settin
 async def prove_again(connection: Connection, instance: int, settings: Settings) -> UUID | None:
     """Look for the proof of a registered instance again, as after a change of its settings; None for other instances.
 
-    What is found is noted as PROVED or PROOF_LOST; nothing else happens to the instance.
+    What is found is noted as PROVED or PROOF_LOST; nothing else happens to the instance. None too while somebody else's
+    check of it is under way.
     """
-    async with connection.transaction():
-        row = await connection.fetchrow(query("registration_of_instance"), instance)
-        if row is None:
-            return None
-        return await ask_check(connection, row["url"], settings, kind=CheckKind.FULL, registration=row["n"])
+    with suppress(CheckRefused):
+        async with connection.transaction():
+            row = await connection.fetchrow(query("registration_of_instance"), instance)
+            if row is not None:
+                return await ask_check(connection, row["url"], settings, kind=CheckKind.FULL, registration=row["n"])
+    return None
 
 
 async def settle(connection: Connection, number: int, outcome: str, proved_by: str | None, settings: Settings) -> None:

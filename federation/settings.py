@@ -12,18 +12,30 @@ from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from federation.errors import ConfigurationError
 
+#: What can happen, as federation/events.py calls it; a test compares the two.
+EVENT_KINDS = (
+    "joined", "leaving", "left", "down", "back", "late", "braked", "schema-drift", "paused", "resumed", "checked",
+    "registered", "proved", "proof-lost", "approved", "refused", "moved", "settings-changed", "harvest-asked",
+    "reconciliation-asked", "brake-confirmed", "brake-refused", "taken-down", "takedown-ended", "token-made",
+    "token-revoked", "link-made", "link-used", "link-revoked",
+)  # fmt: skip
 Port = Annotated[int, Field(ge=0, le=65535)]
 #: Services elsewhere that the map page may ask; catalog_api/web/policy.py knows their hosts.
 VIEWER_SERVICES = ("presets", "address", "icons", "wikidata", "speed")
 #: Addresses that can stand in a Content-Security-Policy: without what ends a source or a directive there.
 _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?", re.ASCII)
 _ADDRESS = re.compile(_ORIGIN.pattern + r"(/[^\s;,]*)?", re.ASCII)
+
+
+#: A secret that nobody guesses: 24 letters of base64 are 18 bytes.
+_SECRET_LETTERS_MIN = 24
 
 
 class Settings(BaseSettings):
@@ -101,6 +113,7 @@ class Settings(BaseSettings):
     events_kept_days: int = Field(default=730, ge=30)
     days_kept_days: int = Field(default=1_100, ge=90)
     freshness_kept_days: int = Field(default=90, ge=1)
+    unreachable_days: float = Field(default=30.0, gt=0)
     tombstones_kept_days: int = Field(default=365, ge=30)
     quarantine_body_bytes: int = Field(default=4_096, ge=0)
     followup_delays_s: tuple[float, ...] = Field(default=(600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0), min_length=1)
@@ -113,6 +126,17 @@ class Settings(BaseSettings):
     health_late_s: float = Field(default=120.0, gt=0)
     health_failures: int = Field(default=3, ge=1)
     health_count_s: float = Field(default=300.0, gt=0)
+
+    # telling of events
+    notify_kinds: str = ""
+    notify_kept_days: int = Field(default=7, ge=1)
+    notify_timeout_s: float = Field(default=10.0, gt=0)
+    notify_private: bool = False
+    webhook_secret: str = ""
+    webhook_url: str = ""
+    mail_from: str = ""
+    mail_to: str = ""
+    smtp_url: str = ""
 
     # outbound
     user_agent: str = "panofed/0.1 (+https://panoramax.fr; no contact configured)"
@@ -139,6 +163,7 @@ class Settings(BaseSettings):
     search_limit_max: int = Field(default=10_000, ge=1)
     collections_limit_max: int = Field(default=1_000, ge=1)
     items_limit_max: int = Field(default=10_000, ge=1)
+    hide_unreachable: bool = False
     nearness_results: int = Field(default=1_000, ge=1, le=10_000)
     nearness_box_max_deg: float = Field(default=45.0, gt=0, le=360)
     geometry_vertices_max: int = Field(default=2_000, ge=4)
@@ -236,6 +261,34 @@ class Settings(BaseSettings):
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return url.rstrip("/")
+
+    @field_validator("notify_kinds")
+    @classmethod
+    def _kinds(cls, text: str) -> str:
+        for each in filter(None, (part.strip() for part in text.split(","))):
+            if each not in EVENT_KINDS:
+                raise ValueError(f"{each} is none of {', '.join(EVENT_KINDS)}")
+        return text
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook(cls, url: str, others: ValidationInfo) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if url and len(others.data.get("webhook_secret", "")) < _SECRET_LETTERS_MIN:
+            raise ValueError(
+                f"needs PANOFED_WEBHOOK_SECRET, of {_SECRET_LETTERS_MIN} letters or more: messages are signed"
+            )
+        return url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail(cls, url: str, others: ValidationInfo) -> str:
+        if url and (urlsplit(url).scheme not in ("smtp", "smtps") or not urlsplit(url).hostname):
+            raise ValueError("must be smtp://HOST or smtps://HOST, with NAME:PASSWORD@ before the host where needed")
+        if url and not ("@" in others.data.get("mail_from", "") and "@" in others.data.get("mail_to", "")):
+            raise ValueError("needs PANOFED_MAIL_FROM and PANOFED_MAIL_TO")
+        return url
 
     @field_validator("map_style")
     @classmethod

@@ -56,8 +56,8 @@ async def take_down(
 ) -> TakenDown:
     """Take every copy of it out, in one transaction, and keep it out. Nobody needs to have it yet.
 
-    `cut_gap_m`: metres beyond which the line of a sequence is cut, without it the setting's. It waits for merges that are
-    under way. TakedownRefused for a reason that is missing or too long.
+    `cut_gap_m`: metres beyond which the line of a sequence is cut, without it the setting's. It waits for merges that
+    are under way. TakedownRefused for a reason that is missing or too long.
     """
     if not reason.strip() or len(reason) > REASON_MAX or "\x00" in reason:
         raise TakedownRefused(f"the reason must have 1 to {REASON_MAX} characters, not {len(reason.strip())}")
@@ -132,6 +132,7 @@ class _Removal:
         cells = sorted({*former, *(row["cell"] for row in await connection.fetch(query("taken_cells")))})
         pictures = rows_of(await connection.execute(query("take_pictures_out"), cells))
         await connection.execute(query("take_locations_out"))
+        await connection.execute(query("recall_taken"))
         await self._settle(numbers if kind == "sequence" else [], await self._promote(), numbers)
         await connection.execute(query("drop_taken"))
         return pictures

@@ -74,6 +74,7 @@ async def do_check(pool: Pool, number: int, settings: Settings) -> str:
             known=KnownInstances(pool, None if wanted is None else wanted["own"]),
             published=wanted["proof"] if full and wanted is not None else "",
             blurring="" if wanted is None else wanted["blurring"],
+            proof_only=wanted is not None and wanted["approved"],
         )  # fmt: skip
     except _Replaced:
         return ""

@@ -25,6 +25,7 @@ def terms(settings: Settings) -> dict[str, timedelta]:
         "purge_registrations": timedelta(days=settings.registration_days),
         "purge_sessions": timedelta(days=settings.sessions_kept_days),
         "purge_links": timedelta(days=settings.sessions_kept_days),
+        "purge_notices": timedelta(days=settings.notify_kept_days),
         "purge_freshness": timedelta(days=settings.freshness_kept_days),
         "purge_absences": _ABSENCES_KEPT,
         "purge_tombstones": timedelta(days=settings.tombstones_kept_days),

@@ -27,6 +27,7 @@ from harvester.compact import compact
 from harvester.days import count_held
 from harvester.fold import fold
 from harvester.health import watch_health
+from harvester.notices import tell_events
 from harvester.purge import purge
 from harvester.queue import Queue
 from harvester.split import split_leaves
@@ -92,6 +93,7 @@ class Service:
             ("purging", _PURGE_S, self._purge),
             ("compacting", _COMPACT_S, self._compact),
             ("watching", _HEALTH_S, self._watch),
+            ("telling", _HEALTH_S, self._tell),
         ]
 
     def _once(self, name: str, work: Callable[[], Awaitable[None]]) -> Callable[[], Coroutine[Any, Any, None]]:
@@ -144,6 +146,9 @@ class Service:
         await expire(self.harvester.pool, settings)
         await purge(self.harvester.pool, settings)
         await self.queue.purge(timedelta(days=settings.jobs_kept_days))
+
+    async def _tell(self) -> None:
+        await tell_events(self.harvester.pool, self.harvester.settings)
 
     async def _watch(self) -> None:
         settings = self.harvester.settings

@@ -16,7 +16,7 @@ import orjson
 
 from federation.capabilities import Capabilities
 from federation.database import Connection, Pool, Row, explained, in_our_words
-from federation.errors import DatabaseError, DatabaseFull, OriginError, PanofedError, RunFenced
+from federation.errors import DatabaseError, DatabaseFull, OriginError, OriginMalformed, PanofedError, RunFenced
 from federation.outbound import OriginSession
 from federation.queries import query
 from federation.settings import Settings
@@ -26,6 +26,7 @@ from harvester.consent import Consent
 from harvester.crawl import Visit
 from harvester.days import answered, expected_at, note_visit
 from harvester.dictionaries import PackerOf, repack
+from harvester.drift import Spoken, keep_spoken, note_unfit
 from harvester.lanes import Lanes
 from harvester.names import Names
 from harvester.progress import OnProgress, Progress
@@ -259,16 +260,19 @@ class Harvester:
         """Landing page and configuration once a day; when it fails later on, the former copy is kept."""
         if row["configuration_at"] is not None and datetime.now(UTC) - row["configuration_at"] < _CONFIGURATION_AGE:
             return
+        landing = None
         try:
             landing = await client.landing()
             configuration = await client.configuration()
-        except OriginError:
+        except OriginError as error:
             if row["configuration_at"] is None:
                 raise
+            if landing is None and isinstance(error, OriginMalformed):
+                await note_unfit(self.pool, row["n"], run, str(error))
             return
-        version = bytes(landing.get("geovisio_version", b"")).decode().strip('"')
+        now = Spoken.of(landing)
         document = (configuration or b"{}").decode().replace("\\u0000", "")
-        if await self.pool.fetchval(query("keep_configuration"), row["n"], document, version[:64], run):
+        if await keep_spoken(self.pool, row["n"], run, now, document):
             progress.terms_changed = 1
             logger.info("another licence or name: everything is read again", extra={"instance": row["name"]})
 

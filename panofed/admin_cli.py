@@ -1,4 +1,4 @@
-"""`panofed admin`: who is let in - the first administrator's token, links for operators, and the end of all sessions."""
+"""`panofed admin`: who is let in - the first administrator's token, links for operators, the end of all sessions."""
 
 from __future__ import annotations
 

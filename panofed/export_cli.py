@@ -92,6 +92,7 @@ def pmtiles(
     """
     from catalog_api.tiles.content import Map
     from panofed.exports.archive import Archive, Progress
+    from panofed.exports.recall import Recall, keep_archive
 
     with told():
         settings = load_settings()
@@ -106,9 +107,12 @@ def pmtiles(
                     on_tile=lambda: display.update(line, advance=1),
                     on_compare=lambda tiles: display.reset(line, description="comparing", total=tiles),
                 )
+                recall = Recall(settings, dsn)
+                recall.is_new()
                 written = Archive(
                     settings=settings, dsn=dsn, file=file, map=Map.V2 if hexagons else Map.V1, progress=progress
                 ).write()
+                keep_archive(settings, file, recall.last)
         except KeyboardInterrupt:
             console.print("stopped; the next export goes on from here")
             raise typer.Exit(130) from None
@@ -122,16 +126,21 @@ def pmtiles(
 
 def _write_for_ever(settings: Settings, dsn: str) -> None:
     from catalog_api.routes.exports import exports_folder
+    from panofed.exports.recall import Recall, drop_archives
     from panofed.exports.write import Export
 
+    folder, recall = exports_folder(settings), Recall(settings, dsn)
     while True:
         began = time.monotonic()
         try:
-            manifest = Export(settings=settings, dsn=dsn, folder=exports_folder(settings)).write()
-            logger.info("%s", _summary(manifest, exports_folder(settings)))
+            recalled = recall.is_new()
+            manifest = Export(settings=settings, dsn=dsn, folder=folder, drop_stale=recalled).write()
+            logger.info("%s", _summary(manifest, folder))
+            if recalled:
+                drop_archives(settings, recall.last)
         except PanofedError as error:
             logger.error("the export failed: %s", error)
-        time.sleep(max(1.0, settings.export_every_s - (time.monotonic() - began)))
+        recall.wait(max(1.0, settings.export_every_s - (time.monotonic() - began)))
 
 
 def _summary(manifest: Manifest, folder: Path) -> str:

@@ -18,7 +18,10 @@ from federation.database import Role, check_schema, open_pool
 from federation.errors import ConfigurationError
 from federation.settings import Settings
 from harvester.compact import compact
+from harvester.days import count_held
 from harvester.fold import fold
+from harvester.health import watch_health
+from harvester.notices import tell_events
 from harvester.progress import COUNTED
 from harvester.progress import Progress as Visited
 from harvester.queue import POOL_SIZE, Kind, Queue
@@ -53,6 +56,7 @@ async def harvest_once(dsn: str, settings: Settings, instance: str, *, thorough:
             visits = await harvester.visit_all(bars.show, only=instance or None)
             keeping.cancel()
         await _finish(harvester)
+        await _tell_of(harvester)
     console.print(_summary(visits), soft_wrap=True)
     return any(visit.outcome == "failed" for visit in visits)
 
@@ -71,6 +75,13 @@ async def _finish(harvester: Harvester) -> None:
         if await split_leaves(harvester.pool, harvester.settings):
             await fold(harvester.pool, harvester.settings)
         await compact(harvester.dsn, harvester.settings)
+
+
+async def _tell_of(harvester: Harvester) -> None:
+    """What the visits found of the instances' health, and who asked to hear of it."""
+    await count_held(harvester.pool)
+    await watch_health(harvester.pool, harvester.settings, datetime.now(UTC))
+    await tell_events(harvester.pool, harvester.settings)
 
 
 async def serve_harvests(dsn: str, settings: Settings, *, alone: bool) -> bool:

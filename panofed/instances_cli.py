@@ -15,10 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from federation import acts
 from federation.database import Pool, Role, Row, check_schema, explained, open_pool
 from federation.errors import ConfigurationError, DatabaseError, PanofedError
+from federation.events import COMMAND_LINE, Kind, note
 from federation.instances import InstanceEntry, SyncReport, load_instances, state_of, sync_instances
 from federation.instances_fields import clean_url, is_slug, near
+from federation.leaving import leave
 from federation.queries import query
 from federation.settings import Settings, load_settings
 from panofed.cluster import Cluster, cluster_config
@@ -29,7 +32,6 @@ from panofed.ready import ready_database, working_url
 #: On disk with everything included; what docs/benchmarks.md measures at a million pictures.
 BYTES_PER_PICTURE = 900
 BY_HAND = "paused by hand"
-REMOVING = "being removed"
 #: What a person may say after the brake.
 DECISIONS = {
     "--confirm": "they are gone. The next visit lists everything, and what is missing then is removed here.",
@@ -178,10 +180,13 @@ async def _withdraw(pool: Pool, instance: int, on_progress: Callable[[int], None
 async def _pause(registry: Registry, name: str, reason: str) -> None:
     async with _synced(registry) as pool:
         row = await _row(pool, name)
+        if row["state"] in ("leaving", "left"):
+            raise ConfigurationError(f"{name} {'is leaving' if row['state'] == 'leaving' else 'has left'} already")
         if row["state"] == "braked":
             console.print(f"{name} is stopped already, by the brake: {escape(row['state_reason'])}")
             return
-        await _set_state(pool, row, "paused", reason)
+        async with explained("pausing an instance"), pool.acquire() as connection, connection.transaction():
+            await acts.pause(connection, row["n"], acts.SHELL, reason)
         console.print(f"{name} is paused. To go on: panofed instances resume {name}")
 
 
@@ -192,17 +197,25 @@ async def _resume(registry: Registry, name: str, decision: str) -> None:
             hint = f"; to harvest it: panofed instances enable {name}" if row["state"] == "disabled" else ""
             console.print(f"{name} is not paused: it is {row['state']}{hint}.")
             return
+        if row["state"] == "leaving":
+            raise ConfigurationError(f"{name} is leaving: what is held of it is being deleted. Wait until it has left")
         entry = registry.find(name)
+        if entry is None and row["state"] == "left":
+            raise ConfigurationError(f"{name} has left: its operator registers it again")
         if entry is None and row["source"] == "file":
             raise ConfigurationError(f"{name} has no entry in {registry.settings.instances_file}: add it back first")
         state = "enabled" if entry is None else state_of(entry)
         if row["state"] == "braked":
-            await _decide(pool, row, decision)
-        await _set_state(pool, row, state, "")
+            await _decide(pool, row, decision, state)
+        elif row["state"] == "paused":
+            async with explained("resuming an instance"), pool.acquire() as connection, connection.transaction():
+                await acts.resume(connection, row["n"], acts.SHELL, state)
+        else:
+            await _set_state(pool, row, state, "")
         console.print(f"{name} is {state} again.")
 
 
-async def _decide(pool: Pool, row: Row, decision: str) -> None:
+async def _decide(pool: Pool, row: Row, decision: str, state: str) -> None:
     """What becomes of the pictures that are missing without a word; without a decision it explains, and ends."""
     name = row["name"]
     if not decision:
@@ -212,8 +225,8 @@ async def _decide(pool: Pool, row: Row, decision: str) -> None:
         for option, meaning in DECISIONS.items():
             console.print(f"  panofed instances resume {name} {option}: {meaning}", soft_wrap=True)
         raise typer.Exit(1)
-    async with explained("keeping a decision"), pool.acquire() as connection:
-        await connection.execute(query("decide_absence"), row["n"], decision)
+    async with explained("keeping a decision"), pool.acquire() as connection, connection.transaction():
+        await acts.decide_brake(connection, row["n"], acts.SHELL, gone=decision == "confirmed", state=state)
     done = "removed after the next complete listing" if decision == "confirmed" else "kept"
     console.print(f"What {name} does not list any more is {done}.")
 
@@ -226,7 +239,7 @@ async def _remove(registry: Registry, name: str, yes: bool, withdraw: Withdraw) 
         if not yes and not _asked_twice(name):
             raise typer.Exit(1)
         async with explained("removing an instance"), pool.acquire() as connection:
-            await connection.execute(query("close_instance"), row["n"], REMOVING)
+            await leave(connection, row["n"], COMMAND_LINE)
         with _progress() as progress:
             task = progress.add_task(f"Deleting {name}", total=row["pictures"])
             deleted = await withdraw(pool, row["n"], lambda done: progress.update(task, completed=done))
@@ -235,7 +248,11 @@ async def _remove(registry: Registry, name: str, yes: bool, withdraw: Withdraw) 
             left = [entry for entry in registry.entries if entry.name != name]
             edit_file(registry.settings.instances_file, remove_entry(name), left)
         async with explained("removing an instance"), pool.acquire() as connection:
-            await connection.execute(query("delete_instance"), row["n"])
+            async with connection.transaction():
+                await connection.execute(query("delete_instance"), row["n"])
+                await connection.execute(query("hide_leaving"))
+                details = {"name": name, "pictures": deleted}
+                await note(connection, Kind.LEFT, actor=COMMAND_LINE, subject=row["url"], details=details)
         console.print(f"{name} is removed: {deleted:,} pictures deleted.")
 
 

@@ -13,7 +13,9 @@ from federation.capabilities import Capabilities
 from federation.database import Row
 from federation.instances import InstanceEntry, state_of
 
-STATE_COLOURS = {"enabled": "green", "disabled": "dim", "paused": "yellow", "braked": "red"}
+STATE_COLOURS = {
+    "enabled": "green", "disabled": "dim", "paused": "yellow", "braked": "red", "leaving": "magenta", "left": "dim",
+}  # fmt: skip
 #: What a person decided about inferred absence.
 _KEPT = {"refused": "keeps what it no longer lists", "confirmed": "what it no longer lists will be removed"}
 

@@ -60,7 +60,8 @@ WRONG = {
         CROSS JOIN LATERAL (
             SELECT 'picture' AS what FROM pictures p WHERE p.instance = i.n
             UNION ALL SELECT 'location' FROM locator l WHERE l.instance = i.n
-            UNION ALL SELECT 'sequence' FROM sequences s WHERE s.instance = i.n AND (s.state <> 'removed' OR s.account IS NOT NULL)
+            UNION ALL SELECT 'sequence' FROM sequences s
+                WHERE s.instance = i.n AND (s.state <> 'removed' OR s.account IS NOT NULL)
             UNION ALL SELECT 'account' FROM accounts a WHERE a.instance = i.n
             UNION ALL SELECT 'dictionary' FROM dictionaries d WHERE d.instance = i.n
             UNION ALL SELECT 'record put aside' FROM quarantine q WHERE q.instance = i.n

@@ -14,7 +14,7 @@ from tests.origin import Origin
 from tests.tile_world import features, layers_of
 
 #: Where the instances have their pictures.
-PLACE = (2.35, 48.85)
+PLACE = (2.353, 48.85)
 BOX = "2.3,48.8,2.4,48.9"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from catalog_api.access.who import Who
 from catalog_api.edge.responses import BadRequest, NotFound
@@ -14,6 +15,15 @@ from federation.database import Connection, Row
 from federation.errors import ActRefused, ConfigurationError
 from federation.instances import asked_state
 from federation.politeness import Politeness
+from federation.registrations import ask_move
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """By which name pages tell of what was done, and where it goes on: at a registration that has to be proved."""
+
+    said: str
+    registration: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +49,15 @@ class Acting:
             raise BadRequest(field, value, "is not text")
         return value
 
-    async def do(self, act: str) -> str:
-        """Do it; returns by which name pages tell of it. NotFound, or Forbidden for what only administrators do."""
+    async def do(self, act: str) -> Done:
+        """Do it. NotFound, or Forbidden for what only administrators do."""
         found = ACTS.get(act) or ADMIN_ACTS.get(act)
         if found is None:
             raise NotFound(f"there is nothing to do that is named {act[:60]!r}")
         if act in ADMIN_ACTS:
             self.who.must_be_admin()
-        return await found(self)
+        done = await found(self)
+        return done if isinstance(done, Done) else Done(done)
 
     async def asked_state(self) -> str:
         """The state that its entry asks for, where the file rules it."""
@@ -95,22 +106,26 @@ async def _leave(acting: Acting) -> str:
 
 async def _confirm(acting: Acting) -> str:
     state = await acting.asked_state()
-    await acts.decide_brake(acting.connection, acting.n, acting.who.hand, "confirmed", state)
+    await acts.decide_brake(acting.connection, acting.n, acting.who.hand, gone=True, state=state)
     return "brake_confirmed"
 
 
 async def _refuse(acting: Acting) -> str:
     state = await acting.asked_state()
-    await acts.decide_brake(acting.connection, acting.n, acting.who.hand, "refused", state)
+    await acts.decide_brake(acting.connection, acting.n, acting.who.hand, gone=False, state=state)
     return "brake_refused"
 
 
-async def _move(acting: Acting) -> str:
-    await acts.move(acting.connection, acting.n, acting.who.hand, acting.text("url"))
-    return "moved"
+async def _move(acting: Acting) -> Done:
+    """At once by an administrator; by its operator once it is proved that the new address is theirs too."""
+    if acting.who.is_admin:
+        await acts.move(acting.connection, acting.n, acting.who.hand, acting.text("url"))
+        return Done("moved")
+    asked = await ask_move(acting.connection, acting.n, acting.text("url"), acting.catalog.settings)
+    return Done("move_asked", asked.id)
 
 
-_Act = Callable[[Acting], Awaitable[str]]
+_Act = Callable[[Acting], Awaitable[str | Done]]
 #: What an operator may do with the own instance, and an administrator with any.
 ACTS: Mapping[str, _Act] = {
     "pause": _pause,
@@ -119,5 +134,6 @@ ACTS: Mapping[str, _Act] = {
     "reconcile": _reconcile,
     "choices": _choose,
     "leave": _leave,
+    "move": _move,
 }
-ADMIN_ACTS: Mapping[str, _Act] = {"confirm-brake": _confirm, "refuse-brake": _refuse, "move": _move}
+ADMIN_ACTS: Mapping[str, _Act] = {"confirm-brake": _confirm, "refuse-brake": _refuse}

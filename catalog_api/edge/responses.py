@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import orjson
 import xxhash
@@ -132,7 +133,14 @@ class Answer:
 
 def json_answer(value: object, *, status: int = 200, media_type: bytes = JSON, cache: bytes = _REVALIDATE) -> Answer:
     """A small JSON document."""
-    return Answer(body=orjson.dumps(value), status=status, media_type=media_type, cache=cache)
+    return Answer(body=orjson.dumps(value, default=_plain), status=status, media_type=media_type, cache=cache)
+
+
+def _plain(value: object) -> str:
+    # the driver's own kind of UUID
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def error_answer(status: int, message: str, details: object = None, headers: Headers = ()) -> Answer:

@@ -17,9 +17,7 @@ _CONDITIONS = {
 _OTHERS = "AND {mark}.instance <> ALL({values})"
 
 
-def leaving_out(
-    statement: str, arguments: Sequence[object], hidden: Sequence[int]
-) -> tuple[str, tuple[object, ...]]:
+def leaving_out(statement: str, arguments: Sequence[object], hidden: Sequence[int]) -> tuple[str, tuple[object, ...]]:
     """A statement with its arguments, without what is of the hidden instances.
 
     >>> leaving_out("SELECT id FROM pictures p WHERE p.cell = $1 /* shown p */", (7,), (3,))

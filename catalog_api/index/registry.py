@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import orjson
@@ -30,6 +31,8 @@ class Instance:
     api: str
     via: bytes
     hosts: frozenset[str]
+    #: since when no visit succeeded, while visits fail
+    unreached_since: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +55,13 @@ class Registry:
         """Make sure that these instances are here."""
         if time.monotonic() - self._read_at > _FRESH_S or any(number not in self.instances for number in numbers):
             await self._read_instances()
+
+    async def unreachable(self, longer_than: timedelta) -> tuple[int, ...]:
+        """Numbers of the instances that no visit has reached for so long; as it was a few seconds ago at most."""
+        await self.know(())
+        now = datetime.now(UTC)
+        since = {n: each.unreached_since for n, each in self.instances.items()}
+        return tuple(n for n, at in sorted(since.items()) if at is not None and now - at > longer_than)
 
     def picture_text(self, row: Row, sequence: str) -> tuple[bytes, bytes]:
         """The item as harvested, without the links that are rebuilt, and its other links."""
@@ -97,4 +107,7 @@ def _instance(row: Row) -> Instance:
     link["title"] = f"Instance {row['name']}"
     host = (urlsplit(web).netloc.rpartition("@")[2]).lower()
     hosts = frozenset({host, *(each.lower() for each in row["asset_hosts"])})
-    return Instance(name=row["name"], web=web, api=row["url"].rstrip("/"), via=orjson.dumps(link), hosts=hosts)
+    return Instance(
+        name=row["name"], web=web, api=row["url"].rstrip("/"), via=orjson.dumps(link), hosts=hosts,
+        unreached_since=row["unreached_since"],
+    )  # fmt: skip

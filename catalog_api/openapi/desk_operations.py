@@ -25,12 +25,10 @@ _LIMIT = Parameter(
 _BEFORE = Parameter(name="before", description="Only those with a smaller number", schema=_NUMBER)
 _KIND = Parameter(name="kind", description="Only of this kind", schema=_TEXT, example="paused")
 _OPERATORS_ACT = _path(
-    "act", "What to do: `pause` takes `reason`, `leave` the instance's `name`",
-    {"type": "string", "enum": ["pause", "resume", "harvest", "reconcile", "leave"]},
+    "act", "What to do: `pause` takes `reason`, `leave` the instance's `name`, `move` takes `url`",
+    {"type": "string", "enum": ["pause", "resume", "harvest", "reconcile", "leave", "move"]},
 )  # fmt: skip
-_ADMINS_ACT = _path(
-    "act", "What to do: `move` takes `url`", {"type": "string", "enum": ["confirm-brake", "refuse-brake", "move"]}
-)
+_ADMINS_ACT = _path("act", "What to do", {"type": "string", "enum": ["confirm-brake", "refuse-brake"]})
 _JUDGEMENT = _path("act", "What to do: `refuse` takes `reason`", {"type": "string", "enum": ["approve", "refuse"]})
 
 

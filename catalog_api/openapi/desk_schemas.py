@@ -23,7 +23,7 @@ def _sent(**members: Schema) -> Schema:
 
 
 DESK_SCHEMAS: dict[str, Schema] = {
-    "Done": _object(done=_TEXT),
+    "Done": _object(["done"], done=_TEXT, registration=_UUID),
     "Act": _sent(reason=_TEXT, name=_TEXT, url=_TEXT),
     "Choices": _sent(**_CHOICES),
     "Own": _object(

@@ -14,6 +14,7 @@ from catalog_api.edge.endpoint import Endpoint
 from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer
 from catalog_api.openapi.desk_schemas import DESK_SCHEMAS
+from catalog_api.openapi.join_operations import JOIN_SCHEMAS
 from catalog_api.openapi.operation import Operation, Response
 from catalog_api.openapi.operations import OPERATIONS
 from catalog_api.openapi.parameters import Parameter
@@ -78,7 +79,7 @@ def describe(routes: Iterable[BaseRoute], settings: Settings, base: str) -> dict
         "servers": [{"url": base}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS | DESK_SCHEMAS,
+            "schemas": SCHEMAS | DESK_SCHEMAS | JOIN_SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

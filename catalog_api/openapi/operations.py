@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from catalog_api.openapi import parameters as p
 from catalog_api.openapi.desk_operations import DESK
+from catalog_api.openapi.health_operations import HEALTH
+from catalog_api.openapi.join_operations import JOIN, REGISTER
 from catalog_api.openapi.operation import Operation, Response
 from catalog_api.openapi.parameters import Parameter
 
@@ -175,4 +177,5 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         )
     },
 }  # fmt: skip
-OPERATIONS |= DESK
+OPERATIONS |= DESK | HEALTH | JOIN
+OPERATIONS["/api/instances"]["POST"] = REGISTER

@@ -107,6 +107,32 @@ SCHEMAS: dict[str, Schema] = {
     "User": _USER,
     "Users": {"allOf": [_CATALOG, _object(users=_many(_ref("User")))]},
     "FoundUsers": _object(features=_many(_ref("User"))),
+    "HealthOfInstance": _object(
+        state={"enum": ["new", "fresh", "late", "failing", "paused", "braked", "disabled", "leaving", "left"]},
+        since=_maybe(_TIME), reason=_maybe(_TEXT), last_success=_maybe(_TIME), lag_s=_maybe(_COUNT),
+        last_visit=_maybe(_TIME), uptime={"type": "object", "additionalProperties": _maybe(_NUMBER)},
+        latency_s=_maybe(_NUMBER), error_rate=_maybe(_NUMBER), errors=_many(_object(day=_TEXT, error=_TEXT)),
+        certificate_until=_maybe(_TIME), length_km=_maybe(_NUMBER), nb_contributors=_maybe(_COUNT),
+        nb_pictures_360=_maybe(_COUNT), nb_quarantined=_maybe(_COUNT),
+    ),
+    "Health": _object(
+        federation=_object(
+            instances=_COUNT, states={"type": "object", "additionalProperties": _COUNT}, nb_pictures=_COUNT,
+            nb_sequences=_COUNT, nb_pictures_360=_COUNT, length_km=_NUMBER, visits_running=_COUNT,
+            last_sign_of_harvester=_maybe(_TIME),
+        ),
+        instances=_many({"allOf": [_object(id=_TEXT, name=_TEXT), _ref("HealthOfInstance")]}),
+    ),
+    "Table": _object(columns=_TEXTS, rows=_many({"type": "array"})),
+    "Run": _object(
+        n=_COUNT, instance=_object(id=_TEXT, name=_TEXT), started_at=_TIME, ended_at=_maybe(_TIME), seconds=_NUMBER,
+        phase=_TEXT, outcome={"enum": ["running", "done", "partial", "failed", "interrupted"]}, error=_maybe(_TEXT),
+        progress=_maybe(
+            _object(share=_maybe(_NUMBER), left_s=_maybe(_NUMBER), open_ended={"type": "boolean"})
+        ),
+        pictures_seen=_COUNT, pictures_changed=_COUNT, pictures_removed=_COUNT, requests=_COUNT, received_bytes=_COUNT,
+    ),
+    "Runs": _object(["runs"], runs=_many(_ref("Run")), before=_maybe(_COUNT)),
     "Freshness": _object(changes=_COUNT, median_s=_COUNT, p95_s=_COUNT),
     "Instance": _object(
         id=_TEXT, name=_TEXT, url=_TEXT, state={"enum": ["enabled", "disabled", "paused", "braked"]},
@@ -114,6 +140,7 @@ SCHEMAS: dict[str, Schema] = {
         next_visit=_maybe(_TIME), lag_s=_maybe(_COUNT), stale={"type": "boolean"}, stale_reason=_maybe(_TEXT),
         freshness=_maybe(_ref("Freshness")), failures=_COUNT, last_error=_maybe(_TEXT), capabilities=_maybe(_TEXT),
         nb_sequences=_COUNT, nb_pictures=_COUNT, licenses=_TEXTS, extent=_object(temporal={"type": "object"}),
+        health=_ref("HealthOfInstance"),
     ),
     "Instances": _object(instances=_many(_ref("Instance"))),
     "Figures": _object(

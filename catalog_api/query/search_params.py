@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import LiteralString
 
 from shapely.geometry.base import BaseGeometry
 
@@ -55,6 +56,21 @@ class SearchParams:
     order: tuple[SortKey, ...] | None = None
     count: bool = False
     token: str | None = None
+    #: whether it asks by itself for pictures of some instances
+    names_instances: bool = False
+    #: numbers of instances that it is not about, since nobody has reached them for long: no part of what was asked
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing in it names what it is to find: no ids, sequences or instances."""
+        return self.ids is None and self.collections is None and not self.names_instances
+
+    def reached(self, alias: LiteralString) -> Predicate | None:
+        """That a picture (p) or sequence (s) is of none of the instances left out; None where there is none."""
+        if not self.left_out:
+            return None
+        return Predicate(f"{alias}.instance <> ALL($1::smallint[])", (list(self.left_out),))
 
 
 def search_params(raw: Raw, settings: Settings) -> SearchParams:
@@ -67,7 +83,7 @@ def search_params(raw: Raw, settings: Settings) -> SearchParams:
     if box is not None and geometry is not None:
         raise BadRequest("intersects", raw["intersects"], "give bbox or intersects, not both")
     looking = read_looking(raw)
-    predicate, narrow = _conditions(raw)
+    predicate, narrow, names_instances = _conditions(raw)
     return SearchParams(
         limit=read_limit(raw.get("limit"), settings.search_limit_default, settings.search_limit_max),
         box=box,
@@ -81,20 +97,23 @@ def search_params(raw: Raw, settings: Settings) -> SearchParams:
         order=_order(raw.get("sortby"), has_place=box is not None or geometry is not None or looking is not None),
         count=read_count(raw.get("count")),
         token=read_token(raw.get("token")),
+        names_instances=names_instances,
     )
 
 
-def _conditions(raw: Raw) -> tuple[Predicate | None, Predicate | None]:
+def _conditions(raw: Raw) -> tuple[Predicate | None, Predicate | None, bool]:
+    """What filter and free text ask of pictures, of their sequences, and whether the filter is about instances."""
     terms = read_terms(raw.get("q"))
     words = None if terms is None else free_text(terms, PICTURES)
     asked = raw.get("filter")
     if asked in (None, "", {}):
         check_language(raw.get("filter-lang"))
-        return words, None
+        return words, None, False
     if raw.get("filter-crs") not in (None, "", _CRS84):
         raise BadRequest("filter-crs", raw["filter-crs"], f"only {_CRS84} is offered")
     tree = read_filter("filter", asked, raw.get("filter-lang"))
-    return both([compile_tree(tree, PICTURES), words]), narrowing(tree)
+    filtered = compile_tree(tree, PICTURES)
+    return both([filtered, words]), narrowing(tree), "p.instance" in filtered.sql
 
 
 def _order(value: object, *, has_place: bool) -> tuple[SortKey, ...] | None:

@@ -6,23 +6,28 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from uuid import UUID
 
 import orjson
 from starlette.requests import Request
 
+from catalog_api.answers.checks import (
+    NO_WORKER_S,
+    address_of,
+    describe,
+    describe_step,
+    find_check,
+    hasty,
+    links,
+    must_be_open,
+    too_often,
+)
 from catalog_api.edge.bodies import read_body
 from catalog_api.edge.forwarded import host_of
-from catalog_api.edge.limits import client_key
-from catalog_api.edge.responses import Answer, BadRequest, Forbidden, NotFound, TooBusy, error_answer, json_answer
-from catalog_api.query.params import as_uuid
+from catalog_api.edge.responses import Answer, BadRequest, TooBusy, json_answer
 from catalog_api.state import Catalog, catalog_of
 from federation.check_words import LANGUAGES, CheckWords, check_words
-from federation.checks import Check, Step, ask_check, read_check
-from federation.database import explained
+from federation.checks import Check, Step, ask_check
 from federation.errors import CheckRefused
-from federation.instances_fields import clean_url
-from federation.queries import query
 
 _BODY_MAX_BYTES = 20_000
 _NO_STORE = b"no-store"
@@ -32,8 +37,6 @@ _HEARTBEAT_S = 15.0
 _RECONNECT_MS = 3_000
 #: A check that no worker ends is not followed for ever.
 _FOLLOWED_S = 900.0
-#: A worker looks for checks every second: longer than this, none is there.
-NO_WORKER_S = 6.0
 
 
 async def post_check(request: Request) -> Answer:
@@ -55,17 +58,17 @@ async def post_check(request: Request) -> Answer:
 
 
 async def get_check(request: Request) -> Answer:
-    """GET /api/instances/checks/{id}."""
-    found = await find_check(catalog_of(request), request.path_params["id"])
+    """GET /api/instances/checks/{check}."""
+    found = await find_check(catalog_of(request), request.path_params["check"])
     href = f"{catalog_of(request).writer(host_of(request)).base}/instances/checks/{found.id}"
     told = describe(found, check_words(language(request)))
     return json_answer(told | {"links": links(href)}, cache=_NO_STORE)
 
 
 async def get_events(request: Request) -> Answer:
-    """GET /api/instances/checks/{id}/events: each step as it begins and ends, as server-sent events."""
+    """GET /api/instances/checks/{check}/events: each step as it begins and ends, as server-sent events."""
     catalog = catalog_of(request)
-    found = await find_check(catalog, request.path_params["id"])
+    found = await find_check(catalog, request.path_params["check"])
     if catalog.waiting.locked():
         raise TooBusy("too many clients follow something already: come again, or ask without events")
     chunks = _events(request, catalog, found, check_words(language(request)))
@@ -112,94 +115,12 @@ def _event(name: str, data: Mapping[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
 
 
-async def find_check(catalog: Catalog, identifier: str) -> Check:
-    """A check by its id; NotFound when there is none."""
-    known = as_uuid(identifier)
-    if known is not None:
-        rows = await catalog.index.fetch(query("read_check"), UUID(known))
-        if rows:
-            return Check.of_row(rows[0])
-        if catalog.settings.database_read_url:
-            # what is read may be a replica, and this check too young for it
-            async with catalog.operators.use() as connection, explained("reading a check"):
-                found = await read_check(connection, UUID(known))
-            if found is not None:
-                return found
-    raise NotFound(f"there is no check {identifier[:60]!r}: they are kept for {catalog.settings.checks_kept_days} days")
-
-
-def describe(found: Check, words: CheckWords) -> dict[str, Any]:
-    """A check as answers show it."""
-    state = "ended" if found.ended_at else "running" if found.started_at else "waiting"
-    return {
-        "id": str(found.id),
-        "kind": found.kind.value,
-        "url": found.url,
-        "state": state,
-        "outcome": found.outcome or None,
-        "asked_at": found.asked_at,
-        "started_at": found.started_at,
-        "ended_at": found.ended_at,
-        "no_worker": found.waiting_s > NO_WORKER_S,
-        "steps": [describe_step(step, words) for step in found.steps],
-    }
-
-
-def describe_step(step: Step, words: CheckWords) -> dict[str, Any]:
-    """A step as answers show it."""
-    findings = [
-        {"code": each.code, "values": each.values, "seen": words.seen(each), "advice": words.advice(each) or None}
-        for each in step.findings
-    ]
-    return {
-        "number": step.number, "name": step.name, "title": words.title(step.name), "state": step.state.value,
-        "findings": findings,
-    }  # fmt: skip
-
-
-def links(href: str) -> list[dict[str, str]]:
-    """Where a check is shown and followed."""
-    return [
-        {"rel": "self", "type": "application/json", "href": href},
-        {"rel": "events", "type": "text/event-stream", "href": f"{href}/events"},
-    ]
-
-
 def language(request: Request) -> str:
     """The language asked for; BadRequest for one that there is not."""
     asked = request.query_params.get("lang", LANGUAGES[0])
     if asked not in LANGUAGES:
         raise BadRequest("lang", asked, f"is none of {', '.join(LANGUAGES)}")
     return asked
-
-
-def must_be_open(catalog: Catalog) -> None:
-    """Forbidden where nobody can register."""
-    if catalog.settings.registration == "off":
-        raise Forbidden("registration is closed at this catalog (PANOFED_REGISTRATION)")
-
-
-def too_often(request: Request) -> Answer | None:
-    """The refusal of a client that lets too many instances be checked."""
-    buckets = catalog_of(request).checks
-    verdict = buckets.take(client_key(request.scope["client_address"]))
-    return None if verdict.allowed else hasty(CheckRefused("too many checks were asked for", wait_s=verdict.reset_s))
-
-
-def hasty(error: CheckRefused) -> Answer:
-    """429 with when to come again."""
-    wait = [(b"retry-after", b"%d" % error.wait_s)]
-    return error_answer(429, f"{error}: come again in {error.wait_s} s", headers=wait)
-
-
-def address_of(value: object) -> str:
-    """The address of an instance as it is kept; BadRequest when it is none."""
-    if not isinstance(value, str) or len(value) > 2_000:
-        raise BadRequest("url", value, "is not the address of an API")
-    try:
-        return clean_url(value.strip())
-    except ValueError as error:
-        raise BadRequest("url", value, str(error)) from error
 
 
 async def read_members(request: Request) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 
 from catalog_api.edge.responses import JSON, Answer, NotFound, error_answer
+from catalog_api.index.recalls import recalled
 from catalog_api.state import catalog_of
 from federation.settings import Settings
 
@@ -39,12 +40,27 @@ def current_manifest(settings: Settings) -> dict[str, Any] | None:
 
 
 async def get_manifest(request: Request) -> Answer:
-    """GET /api/exports and /api/exports/manifest.json."""
-    path = exports_folder(catalog_of(request).settings) / MANIFEST
+    """GET /api/exports and /api/exports/manifest.json. Files that were recalled are not in it."""
+    catalog = catalog_of(request)
+    path = exports_folder(catalog.settings) / MANIFEST
     try:
-        return Answer(body=await asyncio.to_thread(path.read_bytes), media_type=JSON)
-    except OSError as error:
+        body = await asyncio.to_thread(path.read_bytes)
+        manifest = json.loads(body)
+    except (OSError, ValueError) as error:
         raise NotFound("no export has been written yet") from error
+    gone = await recalled(catalog.index.fetch, _known(manifest))
+    return Answer(body=_without(manifest, gone) if gone else body, media_type=JSON)
+
+
+def _known(manifest: dict[str, Any]) -> list[tuple[str, int]]:
+    """Each file's leaf and the last recall it knows of."""
+    return [(file["leaf"], file.get("recall", 0)) for file in manifest["files"]]
+
+
+def _without(manifest: dict[str, Any], gone: set[str]) -> bytes:
+    files = [file for file in manifest["files"] if file["leaf"] not in gone]
+    sums = {name: sum(file[name] for file in files) for name in ("pictures", "bytes")}
+    return json.dumps(manifest | sums | {"files": files, "complete": False}, indent=2).encode()
 
 
 async def get_export(request: Request) -> Answer:
@@ -56,13 +72,18 @@ async def get_export(request: Request) -> Answer:
         raise NotFound(f"there is no export {name[:60]!r}")
     etag = f'"{name.removesuffix(".parquet")}"'.encode()
     headers = [(b"etag", etag), (b"accept-ranges", b"bytes")]
-    if request.headers.get("if-none-match", "").encode() in (etag, b"*"):
-        return Answer(status=304, media_type=_PARQUET, cache=_UNCHANGING, headers=headers)
-    path = exports_folder(catalog_of(request).settings) / name
+    catalog = catalog_of(request)
+    manifest = await asyncio.to_thread(current_manifest, catalog.settings)
+    own = [file for file in (manifest or {"files": []})["files"] if file["file"] == name]
+    if own and await recalled(catalog.index.fetch, _known({"files": own})):
+        raise NotFound(f"the export {name} is not served any more: something in it was withdrawn")
+    path = exports_folder(catalog.settings) / name
     try:
         size = (await asyncio.to_thread(path.stat)).st_size
     except OSError as error:
         raise NotFound(f"there is no export {name}: read the manifest again") from error
+    if request.headers.get("if-none-match", "").encode() in (etag, b"*"):
+        return Answer(status=304, media_type=_PARQUET, cache=_UNCHANGING, headers=headers)
     # a range of another file than the client has begun with would make a broken one
     same = request.headers.get("if-range", "").encode() in (b"", etag)
     return _send_part(path, size, request.headers.get("range", "") if same else "", headers)

@@ -56,6 +56,7 @@ def describe(health: Health) -> dict[str, object]:
         "last_succesful_harvest": last,
         "last_successful_harvest": last,
         "last_attempt": _text(row["last_attempt_at"]),
+        "unreached_since": _text(row["unreached_since"]),
         "last_change": _text(row["last_change_at"]),
         "next_visit": _text(row["next_visit_at"]) if row["state"] == "enabled" else None,
         "lag_s": health.lag_s,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,10 +18,10 @@ from catalog_api.edge.forwarded import host_of
 from catalog_api.edge.responses import Answer
 from catalog_api.index.index import Index
 from catalog_api.query.params import joined, merged
-from catalog_api.query.search_params import search_params
+from catalog_api.query.search_params import SearchParams, search_params
 from catalog_api.search.counting import count_matches
 from catalog_api.search.search import Page, search
-from catalog_api.state import catalog_of
+from catalog_api.state import Catalog, catalog_of
 
 _GEOJSON_TYPE = "application/geo+json"
 
@@ -49,6 +50,14 @@ async def post_search(request: Request) -> Answer:
     return await _search(request, asked, next_link)
 
 
+async def _asked_of(catalog: Catalog, params: SearchParams) -> SearchParams:
+    """The search without instances that nobody has reached for long, where that is set and nothing names them."""
+    settings = catalog.settings
+    if not settings.hide_unreachable or not params.is_default:
+        return params
+    return replace(params, left_out=await catalog.registry.unreachable(timedelta(days=settings.unreachable_days)))
+
+
 async def _search(request: Request, asked: Mapping[str, Any], next_link: Any) -> Answer:
     catalog = catalog_of(request)
     form, settings = read_format(asked.get("format")), catalog.settings
@@ -57,7 +66,7 @@ async def _search(request: Request, asked: Mapping[str, Any], next_link: Any) ->
         settings = settings.model_copy(
             update={"search_limit_max": settings.export_rows_max, "search_limit_default": settings.export_rows_max}
         )
-    params, fields = search_params(asked, settings), read_fields(asked.get("fields"))
+    params, fields = await _asked_of(catalog, search_params(asked, settings)), read_fields(asked.get("fields"))
     writer = catalog.writer(host_of(request))
     href = f"{writer.base}/search"
 

@@ -83,7 +83,9 @@ async def _act(request: Request, scope: Scope, act: str, known: tuple[str, ...])
         fields = members_of(request, *known)
         catalog = catalog_of(request)
         acting = Acting(catalog=catalog, connection=connection, who=who, one=one, fields=fields)
-        return json_answer({"done": await acting.do(act)})
+        done = await acting.do(act)
+        more = {} if done.registration is None else {"registration": done.registration}
+        return json_answer({"done": done.said} | more)
 
 
 async def _one(request: Request, connection: Connection, who: Who) -> Row:

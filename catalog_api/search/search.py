@@ -85,7 +85,7 @@ def _with_numbers(page: Page, params: SearchParams) -> Page:
 
 def request_of(params: SearchParams) -> str:
     """What binds a token to its search."""
-    return fingerprint(replace(params, token=None, limit=0, count=False))
+    return fingerprint(replace(params, token=None, limit=0, count=False, left_out=()))
 
 
 def has_place(params: SearchParams) -> bool:
@@ -121,7 +121,8 @@ async def _numbers(index: Index, params: SearchParams) -> tuple[int, ...] | None
 
 
 def _predicate(params: SearchParams) -> Predicate | None:
-    return both([params.predicate, params.looking.predicate() if params.looking is not None else None])
+    looking = params.looking.predicate() if params.looking is not None else None
+    return both([params.predicate, looking, params.reached("p")])
 
 
 async def scope_of(index: Index, params: SearchParams) -> Scope:
@@ -134,7 +135,7 @@ async def scope_of(index: Index, params: SearchParams) -> Scope:
         ewkb=ewkb,
         of=await _numbers(index, params),
         predicate=_predicate(params),
-        narrow=params.narrow,
+        narrow=both([params.narrow, params.reached("s")]),
     )
 
 

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from catalog_api.edge.tally import BOUNDS_S, Counted
+from catalog_api.watch.health_families import of_health
 from catalog_api.watch.watched import Stored
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
@@ -46,7 +47,7 @@ INSTANCE_GAUGES = {
     "instance_followups": ("followups", "Sequences looked at again because their pictures were still being processed"),
     "instance_ranges_left": ("ranges", "Parts of its first crawl that are not done"),
 }
-STATES = ("enabled", "disabled", "paused", "braked")
+STATES = ("enabled", "disabled", "paused", "braked", "leaving", "left")
 INDEX_GAUGES = {
     "index_leaves": ("leaves", "Leaves, those that are splitting included"),
     "index_leaves_splitting": ("splitting", "Leaves that are splitting"),
@@ -130,6 +131,7 @@ def _of_database(stored: Stored | None) -> Iterator[Metric]:
                 family.add_metric([row["id"]], float(row[column]))
         yield family
     yield _freshness(stored)
+    yield from of_health(stored.health)
 
 
 def _freshness(stored: Stored) -> Metric:

@@ -37,8 +37,9 @@ CLASSES = (1, 100, 1_000, 10_000)
 
 _STYLE = """
 .sea{fill:#dfe9f0}.land{fill:#f6f4ee;stroke:#c3ccd4;stroke-width:.7}
+.border{fill:none;stroke:#c9c2b4;stroke-dasharray:4 3}
 .c0{fill:#f7b267}.c1{fill:#f4845f}.c2{fill:#d1495b}.c3{fill:#8d1f56}
-@media (prefers-color-scheme:dark){.sea{fill:#10171f}.land{fill:#232b35;stroke:#3a4653}
+@media (prefers-color-scheme:dark){.sea{fill:#10171f}.land{fill:#232b35;stroke:#3a4653}.border{stroke:#4a5666}
 .c0{fill:#7a4a1d}.c1{fill:#b5651d}.c2{fill:#ee9b4a}.c3{fill:#ffe0a8}}
 """
 
@@ -121,10 +122,11 @@ def draw(view: View, cells: Iterable[tuple[int, int]], folder: Path | None) -> b
         hexagons.setdefault(kind, []).append(_path(view, _whole(outline(cell))))
     land = _path_of_land(view, folder) if folder else ""
     drawn = "".join(f'<path class="c{kind}" d="{"".join(paths)}"/>' for kind, paths in sorted(hexagons.items()))
+    borders = _path_of_borders(view, folder) if folder else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
         f'<style>{_STYLE}</style><rect class="sea" width="{WIDTH}" height="{HEIGHT}"/>'
-        f'<path class="land" d="{land}"/>{drawn}</svg>'
+        f'<path class="land" d="{land}"/><path class="border" d="{borders}"/>{drawn}</svg>'
     ).encode()
 
 
@@ -143,15 +145,26 @@ def _path(view: View, corners: Iterable[Corner]) -> str:
 def _path_of_land(view: View, folder: Path) -> str:
     """Land as far as the map shows it, without what is finer than half a pixel."""
     fine = (view.north - view.south) / HEIGHT / 2
-    shown = shapely.clip_by_rect(_land(folder), view.west, view.south, view.east, view.north)
+    shown = shapely.clip_by_rect(_shapes(folder, "land"), view.west, view.south, view.east, view.north)
     parts = shapely.get_parts(shapely.simplify(shown, fine))
     polygons = [part for part in parts if part.geom_type == "Polygon" and not part.is_empty]
     rings = [ring for part in polygons for ring in (part.exterior, *part.interiors)]
     return "".join(_path(view, ((x, y) for x, y, *_ in ring.coords[:-1])) for ring in rings)
 
 
-@lru_cache(maxsize=2)
-def _land(folder: Path) -> shapely.Geometry:
+@lru_cache(maxsize=64)
+def _path_of_borders(view: View, folder: Path) -> str:
+    """The borders of countries on the map."""
+    fine = (view.north - view.south) / HEIGHT / 2
+    shown = shapely.clip_by_rect(_shapes(folder, "border"), view.west, view.south, view.east, view.north)
+    parts = shapely.get_parts(shapely.line_merge(shapely.simplify(shown, fine)))
+    lines = [part for part in parts if part.geom_type == "LineString" and not part.is_empty]
+    return "".join(_path(view, part.coords).removesuffix("z") for part in lines)
+
+
+@lru_cache(maxsize=4)
+def _shapes(folder: Path, kind: str) -> shapely.Geometry:
+    """All shapes of a kind in the outline of the world."""
     features = orjson.loads((folder / "outline.json").read_bytes())["features"]
-    land = [each["geometry"] for each in features if each["properties"].get("kind") == "land"]
-    return shapely.union_all([shapely.make_valid(shapely.geometry.shape(each)) for each in land])
+    found = [each["geometry"] for each in features if each["properties"].get("kind") == kind]
+    return shapely.union_all([shapely.make_valid(shapely.geometry.shape(each)) for each in found])

@@ -39,10 +39,10 @@ def span(words: Words, seconds: float) -> str:
 
 
 def percent(words: Words, share: float | None, digits: int = 2) -> str:
-    """A share, cut and not rounded: what was away for a minute is not 100 %.
+    r"""A share, cut and not rounded: what was away for a minute is not 100 %.
 
-    >>> percent(Words("en", {}), 0.99999), percent(Words("fr", {}), 1.0), percent(Words("en", {}), None)
-    ('99.99 %', '100 %', '')
+    >>> percent(Words("en", {}), 0.99999), percent(Words("fr", {}), 0.5), percent(Words("en", {}), None)
+    ('99.99\xa0%', '50\xa0%', '')
     """
     if share is None:
         return ""

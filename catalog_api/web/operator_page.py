@@ -67,7 +67,10 @@ async def post_link(at: Desk) -> Answer:
 async def _do(at: Desk, act: str) -> Answer:
     one = await _one(at)
     acting = Acting(catalog=at.catalog, connection=at.connection, who=at.who, one=one, fields=at.fields)
-    return at.done(_base(one["name"]), await acting.do(act))
+    done = await acting.do(act)
+    if done.registration is not None:
+        return at.done(f"/registrations/{done.registration}")
+    return at.done(_base(one["name"]), done.said)
 
 
 async def _one(at: Desk) -> Row:

@@ -70,6 +70,7 @@ class Probe:
     #: "well-known", "dns", "configuration", "" when it was not found, None when it was not looked for
     proved_by: str | None = None
     blurring: str = ""
+    proof_only: bool = False
     resolver: AbstractResolver | None = None
     front: Answer | None = None
     landing: dict[str, Any] = field(default_factory=dict)

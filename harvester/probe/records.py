@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urljoin
 
 import msgspec
 
+from federation.assets import asset_href
 from federation.errors import RecordNotPublic, RecordRefused
 from federation.record import Sequence, sequence_uuid
 from harvester.accept import accept
@@ -14,6 +16,8 @@ from harvester.probe.probe import Probe, Verdict
 
 _SEQUENCES = 5
 _PICTURES = 10
+#: Pictures that a moderator is shown, and the longest address of one.
+_SAMPLES, _SAMPLE_LENGTH = 4, 1_000
 
 
 async def check_sequences(probe: Probe) -> Verdict:
@@ -69,10 +73,18 @@ async def check_pictures(probe: Probe) -> Verdict:
         probe.items = [_members(each) for each in page]
         if accepted or verdict.findings:
             if not verdict.findings:
-                verdict.ok("pictures", count=len(accepted))
+                verdict.ok("pictures", count=len(accepted), samples=_samples(probe))
             return verdict
     verdict.warn("pictures_none")
     return verdict
+
+
+def _samples(probe: Probe) -> str:
+    """Addresses of a few pictures with blanks between, for a moderator to see whether faces are blurred."""
+    assets = [each["assets"] for each in probe.items if isinstance(each.get("assets"), dict)]
+    hrefs = [asset_href(each, "sd") or asset_href(each, "thumb") for each in assets[:_SAMPLES]]
+    found = [urljoin(f"{probe.url}/", href) for href in hrefs if href]
+    return " ".join(href for href in found if len(href) <= _SAMPLE_LENGTH and not any(c.isspace() for c in href))
 
 
 def _members(raw: msgspec.Raw) -> dict[str, Any]:

@@ -77,11 +77,13 @@ async def run_check(
     full: bool = False,
     published: str = "",
     blurring: str = "",
+    proof_only: bool = False,
     resolver: AbstractResolver | None = None,
 ) -> Result:
     """Check the instance at `url`. `full`: look for what is `published` as a proof, and only where it is found go on.
 
-    Without `published` a full check needs no proof: it is that of whoever runs this catalog.
+    Without `published` a full check needs no proof: it is that of whoever runs this catalog. `proof_only`: nothing else
+    is looked at, as of an instance that is visited anyway.
     """
     limits = settings.model_copy(
         update={
@@ -103,7 +105,8 @@ async def run_check(
     async with session:
         probe = Probe(
             url=url, settings=limits, session=session, client=InstanceClient(session, limits, url),
-            known=known or Nothing(), full=full, proof=published, blurring=blurring, resolver=resolver,
+            known=known or Nothing(), full=full, proof=published, blurring=blurring, proof_only=proof_only,
+            resolver=resolver,
         )  # fmt: skip
         try:
             async with asyncio.timeout(settings.check_timeout_s):
@@ -156,6 +159,8 @@ async def _run_stages(probe: Probe, told: _Told) -> None:
 
 
 def _is_wanted(stage: _Stage, probe: Probe) -> bool:
+    if probe.proof_only:
+        return stage.name in ("tls", "proof")
     if stage.name in ("proof", "blurring"):
         # of a registration only
         return probe.full and bool(probe.proof)

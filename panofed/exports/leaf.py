@@ -48,10 +48,11 @@ class LeafWriter:
     def write(self, cell: int, folder: Path) -> File | None:
         """The file of what this cell held as a leaf, wherever splits have moved it since; None when that is nothing."""
         beside = folder / f".{cell:x}.new"
-        self._failure, self._written = None, 0
+        self._failure, self._written, recall = None, 0, 0
         transaction = self.connection.transaction(isolation="repeatable_read", readonly=True)
         self._run(transaction.start())
         try:
+            recall = self._run(self.connection.fetchval(query("export_recall")))
             self._write_file(cell, beside)
         finally:
             if not self.connection.is_closed():
@@ -59,7 +60,7 @@ class LeafWriter:
         if not self._written:
             beside.unlink()
             return None
-        return _named(cell, beside, self._written)
+        return _named(cell, beside, self._written, recall)
 
     def _write_file(self, cell: int, path: Path) -> None:
         reader = RecordBatchReader.from_batches(schema(), self._batches(cell))
@@ -102,7 +103,7 @@ class LeafWriter:
         return self.runner.run(work)
 
 
-def _named(cell: int, path: Path, pictures: int) -> File:
+def _named(cell: int, path: Path, pictures: int, recall: int) -> File:
     """Give a complete file its name: it has the checksum, so what is under one name never changes."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -111,5 +112,5 @@ def _named(cell: int, path: Path, pictures: int) -> File:
     path.replace(path.with_name(name))
     return File(
         leaf=f"{cell:x}", file=name, pictures=pictures, bytes=size, sha256=digest,
-        written_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        written_at=datetime.now(UTC).isoformat(timespec="seconds"), recall=recall,
     )  # fmt: skip

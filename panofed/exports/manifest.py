@@ -23,6 +23,8 @@ class File:
     bytes: int
     sha256: str
     written_at: str
+    #: the last recall that it knows of
+    recall: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

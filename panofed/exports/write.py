@@ -16,6 +16,7 @@ import xxhash
 from catalog_api.answers.stac import Writer
 from catalog_api.index.connections import Connections
 from catalog_api.index.feed import Fetch, read_head, write_token
+from catalog_api.index.recalls import recalled
 from catalog_api.index.registry import Registry
 from catalog_api.routes.exports import MANIFEST
 from catalog_api.slots import own_address
@@ -193,6 +194,8 @@ async def _plan(fetch: Fetch, leaves: LeafSet, former: Sequence[Manifest]) -> Pl
             stale_token = manifest.token
         stale |= {file.leaf: file for file in manifest.files if file.leaf in changed}
         kept |= {file.leaf: file for file in manifest.files if file.leaf not in changed}
+    gone = await recalled(fetch, [(file.leaf, file.recall) for file in (*kept.values(), *stale.values())])
+    kept, stale = ({leaf: file for leaf, file in each.items() if leaf not in gone} for each in (kept, stale))
     wanted = {f"{cell:x}": cell for cell in units(leaves)}
     kept = {leaf: file for leaf, file in kept.items() if leaf in wanted}
     sizes = await _sizes(fetch, leaves)

@@ -4,8 +4,6 @@ SET ROLE panofed_owner;
 ALTER TABLE instances DROP CONSTRAINT instances_state_check;
 ALTER TABLE instances ADD CONSTRAINT instances_state_check
     CHECK (state IN ('enabled', 'disabled', 'paused', 'braked', 'leaving', 'left'));
--- since when nobody has reached it, once that is long
-ALTER TABLE instances ADD COLUMN unreachable_since timestamptz;
 
 -- what happened to an instance stays written down when its row goes
 ALTER TABLE events DROP CONSTRAINT events_instance_fkey;
@@ -36,6 +34,14 @@ CREATE TABLE takedown_copies (
     -- its sequences.id
     sequence uuid NOT NULL,
     PRIMARY KEY (takedown, instance, sequence)
+);
+
+-- What was taken out by somebody's word, by the leaves it was in: files written before are not served any more. Numbers are in
+-- the order of commits, since all who write here hold one lock.
+CREATE TABLE recalls (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    cells bigint[] NOT NULL
 );
 
 -- After instances began to leave, or left: who is hidden, known to all readers at their next statement, and drawn nowhere.
@@ -131,8 +137,9 @@ $$;
 
 SELECT create_item_function(cell) FROM leaves WHERE state <> 'retired';
 
-GRANT SELECT ON takedowns, takedown_copies TO panofed_reader, panofed_writer, panofed_operator;
+GRANT SELECT ON takedowns, takedown_copies, recalls TO panofed_reader, panofed_writer, panofed_operator;
 GRANT INSERT, UPDATE, DELETE ON takedowns, takedown_copies TO panofed_writer;
+GRANT INSERT ON recalls TO panofed_writer;
 REVOKE EXECUTE ON FUNCTION hide_leaving() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hide_leaving() TO panofed_writer, panofed_operator;
 

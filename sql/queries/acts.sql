@@ -33,15 +33,18 @@ SELECT i.n, i.id, i.name, i.url, i.state, i.state_reason, i.source, i.operator_p
        coalesce(s.sequences, 0) AS sequences, coalesce(s.pictures, 0) AS pictures,
        (SELECT count(*) FROM retries r WHERE r.instance = i.n) AS retries,
        (SELECT count(*) FROM quarantine q WHERE q.instance = i.n) AS quarantined,
-       (SELECT count(*) FROM sequences m WHERE m.instance = i.n AND m.state = 'merged'
-           AND (m.checked_at IS NULL OR m.checked_at < i.recheck_before)) AS to_recheck,
+       CASE WHEN i.recheck_before IS NULL THEN 0 ELSE coalesce(s.to_recheck, 0) END AS to_recheck,
        now() AS at
 FROM instances i
 LEFT JOIN paces p ON p.instance = i.n
-LEFT JOIN LATERAL (
-    SELECT count(*) AS sequences, sum(pictures)::bigint AS pictures FROM sequences
-    WHERE instance = i.n AND state = 'merged'
-) s ON true
+LEFT JOIN (
+    -- one look at the sequences, whether of one instance or of all
+    SELECT q.instance, count(*) AS sequences, sum(q.pictures)::bigint AS pictures,
+           count(*) FILTER (WHERE q.checked_at IS NULL OR q.checked_at < r.recheck_before) AS to_recheck
+    FROM sequences q JOIN instances r ON r.n = q.instance
+    WHERE q.state = 'merged' AND ($1::text IS NULL OR r.name = $1)
+    GROUP BY q.instance
+) s ON s.instance = i.n
 WHERE $1::text IS NULL OR i.name = $1
 ORDER BY i.name;
 

@@ -55,3 +55,32 @@ FROM (
 ) AS folded_and_not
 WHERE ($3::smallint IS NULL OR instance = $3) AND instance <> ALL ((SELECT hidden FROM leaf_set)::smallint[])
 GROUP BY cell HAVING sum(pictures) > 0 ORDER BY cell;
+
+-- name: metrics_health
+-- What the days of every instance say together, for those who watch by numbers.
+SELECT i.id, extract(epoch FROM h.certificate_until)::float8 AS certificate_until, d.up_1, d.up_7, d.up_90,
+       d.answering_s / nullif(d.requests, 0) AS latency_s, d.slowest_s,
+       d.failures::float8 / nullif(d.visits + d.failures, 0) AS error_rate,
+       held.pictures, held.pictures_360, held.sequences, held.length_m, held.contributors, held.quarantined
+FROM instances i
+LEFT JOIN health h ON h.instance = i.n
+LEFT JOIN LATERAL (
+    SELECT sum(up_s) FILTER (WHERE day = now()::date) / nullif(sum(up_s + down_s) FILTER (WHERE day = now()::date), 0) AS up_1,
+           sum(up_s) FILTER (WHERE day > now()::date - 7) / nullif(sum(up_s + down_s) FILTER (WHERE day > now()::date - 7), 0) AS up_7,
+           sum(up_s) / nullif(sum(up_s + down_s), 0) AS up_90,
+           sum(requests) FILTER (WHERE day > now()::date - 2) AS requests,
+           sum(answering_s) FILTER (WHERE day > now()::date - 2) AS answering_s,
+           max(slowest_s) FILTER (WHERE day > now()::date - 2) AS slowest_s,
+           sum(visits) FILTER (WHERE day > now()::date - 2) AS visits,
+           sum(failures) FILTER (WHERE day > now()::date - 2) AS failures
+    FROM days WHERE instance = i.n AND day > now()::date - 90
+) d ON true
+LEFT JOIN LATERAL (
+    SELECT pictures, pictures_360, sequences, length_m, contributors, quarantined
+    FROM days WHERE instance = i.n AND pictures IS NOT NULL ORDER BY day DESC LIMIT 1
+) held ON true
+ORDER BY i.id;
+
+-- name: metrics_events
+-- Events that are kept, by kind.
+SELECT kind, count(*) AS events FROM public_events GROUP BY kind ORDER BY kind;

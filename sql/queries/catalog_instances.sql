@@ -1,8 +1,10 @@
 -- What the catalog asks about instances, and about itself.
 
 -- name: catalog_registry
--- Names and addresses that every answer needs, few rows.
-SELECT n, id, name, url, asset_hosts FROM instances;
+-- Names and addresses that every answer needs, few rows; since when an instance has not been reached, while it is not.
+SELECT n, id, name, url, asset_hosts,
+       CASE WHEN state = 'enabled' AND failures > 0 THEN coalesce(last_success_at, registered_at) END AS unreached_since
+FROM instances;
 
 -- name: catalog_dictionary
 SELECT content FROM dictionaries WHERE n = $1;
@@ -12,7 +14,9 @@ SELECT content FROM dictionaries WHERE n = $1;
 -- catalog_held.
 SELECT i.n, i.id, i.name, i.url, i.asset_hosts, i.state, i.state_reason, i.configuration, i.version, i.capabilities,
        i.registered_at, i.last_attempt_at, i.last_success_at, i.last_change_at, i.next_visit_at, i.pinged_at, i.failures,
-       i.last_error, i.contact, coalesce(p.open_until > now(), false) AS cut_off, now() AS at
+       i.last_error, i.contact, coalesce(p.open_until > now(), false) AS cut_off, now() AS at,
+       CASE WHEN i.state = 'enabled' AND i.failures > 0 THEN coalesce(i.last_success_at, i.registered_at) END
+           AS unreached_since
 FROM instances i LEFT JOIN paces p ON p.instance = i.n
 WHERE i.state <> 'left' AND ($1::text IS NULL OR i.name = $1 OR i.id = $1)
 ORDER BY i.name;

@@ -3,7 +3,7 @@
 -- row even where the named leaves are gone and the planner knows that nothing can be found. The exact test of a box stands
 -- in a CASE: taken as two ranges, the planner thinks that next to nothing passes it, and sorts a whole city (450 ms at 20 M
 -- pictures) instead of walking the index by distance (9 ms). At the mark `filter` stands what catalog_filters.sql has parts
--- for, at the others what sorting puts there.
+-- for, at the others what sorting puts there; at `shown`, nearly always nothing: see catalog_api/index/hidden.py.
 
 -- name: catalog_nearest_seen
 -- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
@@ -389,4 +389,5 @@ FROM leaf_set v LEFT JOIN LATERAL (
 -- name: catalog_count_stored
 -- What sequences say of themselves: of these, or of all.
 SELECT coalesce(sum(s.pictures), 0)::bigint AS n FROM sequences s
-WHERE s.pictures > 0 AND ($1::integer[] IS NULL OR s.n = ANY($1));
+WHERE s.pictures > 0 AND ($1::integer[] IS NULL OR s.n = ANY($1))
+  AND CASE WHEN s.instance = ANY ((SELECT hidden FROM leaf_set)::smallint[]) THEN false ELSE true END;

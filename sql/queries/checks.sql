@@ -62,7 +62,7 @@ WHERE s.id = ANY($1::uuid[]) AND s.state <> 'removed' AND i.n IS DISTINCT FROM $
 GROUP BY i.n ORDER BY count(*) DESC, i.name;
 
 -- name: registration_to_check
-SELECT proof, blurring, coalesce(instance, moves) AS own FROM registrations WHERE n = $1;
+SELECT proof, blurring, coalesce(instance, moves) AS own, state = 'approved' AS approved FROM registrations WHERE n = $1;
 
 -- name: purge_checks
 -- Those of a registration go with it.

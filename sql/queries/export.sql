@@ -12,6 +12,14 @@ FROM pictures p JOIN sequences s ON s.n = p.sequence
 WHERE p.cell = ANY($1::bigint[]) AND p.served /* shown p */
 ORDER BY p.sequence, p.rank, p.id;
 
+-- name: export_recall
+-- Up to which recall a file written from this snapshot knows.
+SELECT coalesce(max(n), 0) FROM recalls;
+
+-- name: catalog_recalls
+-- What was recalled after $1.
+SELECT n, cells FROM recalls WHERE n > $1 ORDER BY n;
+
 -- name: export_sizes
 -- About how many pictures each leaf holds, for whoever watches.
 SELECT l.cell, l.pictures + coalesce(sum(d.pictures), 0)::bigint AS pictures

@@ -124,17 +124,21 @@ UPDATE instances SET crawl_after = $2, crawl_started = coalesce(crawl_started, $
 UPDATE instances SET capabilities = $2::jsonb WHERE n = $1 AND run = $3;
 
 -- name: keep_configuration
--- Its licence or name stands in every item, and no date of theirs moves with it: all of them are read again then. True
--- when that is so.
-UPDATE instances i SET configuration = $2::jsonb, configuration_at = now(), version = $3,
+-- Its licence or name stands in every item, and no date of theirs moves with it: all of them are read again then, and it is
+-- `moved`. Besides, which version it was and what it conformed to before.
+UPDATE instances i SET configuration = $2::jsonb, configuration_at = now(), version = $3, conforms = $5,
        recheck_before = CASE WHEN old.moved THEN now() ELSE recheck_before END
 FROM (
-    SELECT n, configuration <> '{}' AND (configuration -> 'license', configuration -> 'name')
+    SELECT n, version, conforms, configuration <> '{}' AND (configuration -> 'license', configuration -> 'name')
                                          IS DISTINCT FROM ($2::jsonb -> 'license', $2::jsonb -> 'name') AS moved
     FROM instances WHERE n = $1
 ) old
 WHERE i.n = old.n AND i.run = $4
-RETURNING old.moved;
+RETURNING old.moved, old.version, old.conforms;
+
+-- name: forget_conformance
+-- Its landing page is no more that of an API that can be harvested; nothing when that was known.
+UPDATE instances SET conforms = '{}' WHERE n = $1 AND run = $2 AND conforms <> '{}' RETURNING n;
 
 -- name: known_sequences
 -- What is known of sequences just listed; `waiting`: it stands in retries, its time has not come, and it had failed as

@@ -47,10 +47,6 @@ UPDATE instances SET
     next_visit_at = CASE WHEN $2 = 'enabled' THEN now() ELSE next_visit_at END
 WHERE n = $1::smallint;
 
--- name: close_instance
--- Before its data goes: nobody starts a visit any more, and the run that writes now is fenced off.
-UPDATE instances SET state = 'paused', state_reason = $2, run = run + 1 WHERE n = $1;
-
 -- name: list_instances
 -- For people: what is held of each instance. `pictures` counts what the sequences serve.
 SELECT i.n, i.id, i.name, i.url, i.source, i.state, i.state_reason, i.cadence_s, i.quiet_hours, i.version, i.last_success_at, i.last_error, i.failures,

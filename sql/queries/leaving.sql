@@ -2,8 +2,14 @@
 
 -- name: begin_leaving
 -- Nobody starts a visit any more, and the run that writes now is fenced off.
-UPDATE instances SET state = 'leaving', state_reason = '', run = run + 1, unreachable_since = NULL
+UPDATE instances SET state = 'leaving', state_reason = '', run = run + 1
 WHERE n = $1 AND state NOT IN ('leaving', 'left') RETURNING id, name;
+
+-- name: recall_instance
+-- Files that have something of it are not served any more.
+INSERT INTO recalls (cells)
+SELECT array_agg(DISTINCT cell) FROM (SELECT unnest(cells) AS cell FROM sequences WHERE instance = $1) AS held
+HAVING count(*) > 0;
 
 -- name: hide_leaving
 SELECT hide_leaving();
@@ -29,7 +35,7 @@ UPDATE instances i
 SET state = 'left', state_reason = '', contact = '', configuration = '{}', configuration_at = NULL, version = '',
     capabilities = '{}', asset_hosts = '{}', cursor = NULL, crawl_after = NULL, crawl_started = NULL,
     last_success_at = NULL, last_change_at = NULL, last_error = '', failures = 0, pinged_at = NULL, listed_at = NULL,
-    absence_decided = '', recheck_before = NULL, unreachable_since = NULL,
+    absence_decided = '', recheck_before = NULL,
     name = CASE WHEN source = 'file' THEN i.name ELSE left(i.name, 50) || '-left-' || i.n END
 FROM (SELECT n, name FROM instances WHERE n = $1::smallint) was
 WHERE i.n = was.n AND i.state = 'leaving'

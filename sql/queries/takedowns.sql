@@ -86,6 +86,10 @@ FROM (
 WHERE l.id = next.id AND l.copy = next.copy
 RETURNING l.id, l.cell, l.sequence, l.rank;
 
+-- name: recall_taken
+-- Files that have it are not served any more.
+INSERT INTO recalls (cells) SELECT array_agg(DISTINCT cell) FROM taken WHERE gone HAVING count(*) > 0;
+
 -- name: forget_taken
 -- What else is known of it: refused records of that id, and that it is to be read again.
 WITH unquarantined AS (

@@ -49,9 +49,7 @@ CREATE TABLE instances (
     -- conformance classes of its landing page, to notice when one is lost
     conforms text[] NOT NULL DEFAULT '{}',
     -- whether its operator paused it, who may resume it then; an administrator's pause is only an administrator's to end
-    operator_paused boolean NOT NULL DEFAULT false,
-    -- since when nobody has reached it, once that is long
-    unreachable_since timestamptz
+    operator_paused boolean NOT NULL DEFAULT false
 );
 
 -- zstd dictionaries, trained on one instance's own items and never shared: they hold literal EXIF.

@@ -21,6 +21,14 @@ CREATE TABLE takedown_copies (
     PRIMARY KEY (takedown, instance, sequence)
 );
 
+-- What was taken out by somebody's word, by the leaves it was in: files written before are not served any more. Numbers are in
+-- the order of commits, since all who write here hold one lock.
+CREATE TABLE recalls (
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    cells bigint[] NOT NULL
+);
+
 -- After instances began to leave, or left: who is hidden, known to all readers at their next statement, and drawn nowhere.
 -- One after the other, so that the later knows of the earlier.
 CREATE FUNCTION hide_leaving() RETURNS void
@@ -32,7 +40,8 @@ AS $$
     INSERT INTO tile_deltas (tile) SELECT DISTINCT tiles_of(ARRAY[-180, -90, 180, 90]::double precision[]);
 $$;
 
-GRANT SELECT ON takedowns, takedown_copies TO panofed_reader, panofed_writer, panofed_operator;
+GRANT SELECT ON takedowns, takedown_copies, recalls TO panofed_reader, panofed_writer, panofed_operator;
 GRANT INSERT, UPDATE, DELETE ON takedowns, takedown_copies TO panofed_writer;
+GRANT INSERT ON recalls TO panofed_writer;
 REVOKE EXECUTE ON FUNCTION hide_leaving() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hide_leaving() TO panofed_writer, panofed_operator;

@@ -62,11 +62,11 @@ class FederatedCatalog(ServedCatalog):
 
 @asynccontextmanager
 async def federated(
-    cluster: Cluster, template: str, instances: Sequence[Instance], directory: Path
+    cluster: Cluster, template: str, instances: Sequence[Instance], directory: Path, **overrides: object
 ) -> AsyncIterator[FederatedCatalog]:
-    """A catalog of these instances that has visited none of them yet."""
+    """A catalog of these instances that has visited none of them yet; `overrides` of settings."""
     async with _database(cluster, template) as dsn:
-        settings = catalog_settings(dsn, instances, directory)
+        settings = catalog_settings(dsn, instances, directory).model_copy(update=overrides)
         write_instances(settings.instances_file, instances)
         async with open_pool(dsn, Role.WRITER, settings, size=4) as pool:
             await sync_file(pool, settings)

@@ -17,7 +17,7 @@ CHECKS = (
 )
 #: Requests made up for each operation besides the document's examples and the edges of its parameters.
 EXAMPLES = 25
-#: The feed of changes as events goes on for ever: this long it is listened to.
+#: Feeds of events go on for ever: this long they are listened to.
 _EVENTS_S = 2
 
 
@@ -40,5 +40,9 @@ def _known(judged: Judged) -> str:
     """Its settings. Names of what exists, since made-up ids would only ever be answered 404; how long to listen."""
     sequence = judged.sequences[0]
     known = {"sequence": sequence.id, "picture": next(iter(sequence.items)), "name": "north", "size": "hd"}
-    feed = ["[[operations]]", 'include-path = "/api/changes"', f"request-timeout = {_EVENTS_S}"]
-    return "\n".join(["[parameters]", *(f'"path.{name}" = "{value}"' for name, value in known.items()), *feed])
+    feeds = [
+        line
+        for path in ("/api/changes", "/api/runs/events")
+        for line in ("[[operations]]", f'include-path = "{path}"', f"request-timeout = {_EVENTS_S}")
+    ]
+    return "\n".join(["[parameters]", *(f'"path.{name}" = "{value}"' for name, value in known.items()), *feeds])

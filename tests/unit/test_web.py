@@ -10,6 +10,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from catalog_api.index.health import STATES
+from catalog_api.web.desk import SAID
 from catalog_api.web.languages import LANGUAGES
 from catalog_api.web.policy import (
     GEOCODERS,
@@ -20,9 +22,13 @@ from catalog_api.web.policy import (
     service_sources,
     silenced,
 )
+from catalog_api.web.register import WAY
 from catalog_api.web.sequence_list import ORDERS
 from catalog_api.web.shelf import shelf_of
+from federation.checks import State as CheckState
 from federation.errors import ConfigurationError
+from federation.events import PUBLIC
+from federation.registrations import BLURRING, State
 from federation.settings import VIEWER_SERVICES, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +46,22 @@ def texts(code: str) -> dict[str, str]:
     return found
 
 
+def health() -> set[str]:
+    """What the pages of health put together: a state, an event, a phase of a visit."""
+    harvester = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "harvester").glob("*.py"))
+    phases = {"starting", "packing", "ended", *re.findall(r"\.phase\(\"([a-z ]+)\"\)", harvester)}
+    return {
+        *(f"state_{state}" for state in STATES),
+        *(f"event_{kind.value}" for kind in PUBLIC),
+        *(f"phase_{phase.replace(' ', '_')}" for phase in phases),
+        *(f"outcome_{outcome}" for outcome in ("running", "done", "partial", "failed", "interrupted")),
+        *(f"contribute_{who}" for who in ("open", "closed", "nobody", "unknown")),
+        *(f"unit_{unit}" for unit in ("d", "h", "min", "s")),
+        *("event_other", "left", "left_at_least", "changed", "removed", "reread", "put_off", "quarantined"),
+        "instances",
+    }
+
+
 def used() -> set[str]:
     """Every text that a page says."""
     pages = "\n".join(path.read_text(encoding="utf-8") for path in [*TEMPLATES, *WEB.glob("*.py")])
@@ -51,6 +73,18 @@ def used() -> set[str]:
         *(f"file_{size}" for size in ("hd", "sd", "thumb")),
         *("kind_360", "kind_flat", "found_more", "prev", "next"),
         *("map", "sequences", "about", "api", "bad_title", "lost_title", "busy_title"),
+        *(f"own_state_{state}" for state in ("enabled", "disabled", "paused", "braked", "leaving", "left")),
+        *(f"own_outcome_{outcome}" for outcome in ("running", "done", "partial", "failed", "interrupted")),
+        *(f"registration_{state.value.replace('-', '_')}" for state in State),
+        *(f"said_{said}" for said in SAID),
+        *("forbidden_title", "conflict_title", "hasty_title"),
+        *(f"join_blurring_{each}" for each in BLURRING),
+        *(f"join_outcome_{outcome}" for outcome in ("passed", "warned", "failed", "broken")),
+        *(f"join_step_{state.value}" for state in CheckState),
+        *(f"join_state_{state.value}" for state in WAY),
+        *(f"join_now_{state.value}" for state in State),
+        *("join_text_automatic", "join_text_moderated"),
+        *health(),
     }
     return plain | counted | {f"{key}_one" for key in counted} | put_together
 

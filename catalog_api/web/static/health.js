@@ -63,6 +63,7 @@ function span(seconds) {
 async function draw(canvas) {
   const { chart: kind, source } = canvas.dataset;
   const { labels, datasets, unit = "" } = CHARTS[kind](await read(source));
+  if (!labels.length) canvas.parentElement.classList.add("empty");
   const legend = datasets.length > 1;
   const ink = colour("--soft"), grid = colour("--line");
   new window.Chart(canvas, {

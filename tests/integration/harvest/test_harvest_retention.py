@@ -22,7 +22,8 @@ ROWS = {
     "purge_idle_runs": ("runs", "INSERT INTO runs (instance, started_at, outcome) VALUES (1, {at}, 'partial')"),
     "purge_events": (
         "events",
-        "INSERT INTO events (kind, instance, actor, public, at) VALUES ('down', 1, 'harvester', true, {at})",
+        "INSERT INTO events (kind, instance, actor, public, at) VALUES ('down', 1, 'harvester', true, {at});"
+        " DELETE FROM notices",
     ),
     "purge_days": ("days", "INSERT INTO days (instance, day) VALUES (1, ({at})::date)"),
     "purge_checks": ("checks", "INSERT INTO checks (kind, url, place, ended_at) VALUES ('first', 'x', 'x', {at})"),
@@ -42,6 +43,11 @@ ROWS = {
         "links",
         "INSERT INTO links (hash, scope, made_by, expires_at) VALUES (uuid_send({id}), 'admin', 'command line', {at})",
     ),
+    "purge_notices": (
+        "notices",
+        "INSERT INTO events (kind, actor, public, at) VALUES ('down', 'harvester', true, {at});"
+        " DELETE FROM notices WHERE channel = 'mail'",
+    ),
     "purge_freshness": ("freshness", "INSERT INTO freshness VALUES (1, ({at})::date, 60, 1)"),
     "purge_absences": ("absences", "INSERT INTO absences VALUES (1, {at}, 1, 1)"),
     "purge_tombstones": (
@@ -55,7 +61,7 @@ BOUNDED = {
     "accounts", "cameras", "check_steps", "cell_counts", "compactions", "count_deltas", "dictionaries", "epochs", "followups",
     "grid_scales", "health", "instances", "leaf_deltas", "leaf_set", "leaves", "licenses", "locator", "migrations",
     "month_counts", "month_deltas", "paces", "pictures", "ranges", "retries", "sequence_lines", "slots",
-    "stale_counts", "takedown_copies", "takedowns", "tile_deltas", "tile_versions", "tokens",
+    "recalls", "stale_counts", "takedown_copies", "takedowns", "tile_deltas", "tile_versions", "tokens",
 }  # fmt: skip
 
 

@@ -233,7 +233,7 @@ def test_a_removal_that_breaks_off_is_not_visited_and_can_be_repeated(run: Run, 
     with pytest.raises(DatabaseUnavailable):
         asyncio.run(_remove(registry(database, path), "small", True, withdraw_in_vain))
     run("pause", "large")
-    assert state(database, "a") == ("paused", "being removed")
+    assert state(database, "a") == ("leaving", "")
     assert sql(database, "SELECT run FROM instances WHERE id = 'a'") == [(1,)]
     asyncio.run(_remove(registry(database, path), "small", True, withdraw_nothing))
     assert sql(database, "SELECT id FROM instances") == [("b",)]

@@ -1,4 +1,4 @@
-"""An instance that leaves is not shown from that commit on; then everything of it is deleted, and it is said that it left."""
+"""An instance that leaves is not shown from that commit on; then all of it is deleted, and it is said that it left."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import asyncio
 import httpx2
 import pytest
 
-from federation.database import Role, connect
+from federation.database import Role, connect, open_pool
 from federation.leaving import leave, leaving
+from harvester.queue import POOL_SIZE, Queue
+from harvester.runs import start_run
+from harvester.schedule import Service
+from harvester.visit import Harvester
 from harvester.withdraw import finish_leaving
 from tests.harvest_world import World
-from tests.origin import Origin
+from tests.origin import Origin, eventually
 from tests.tile_world import Serving
 from tests.traces import PLACE, Traces, counted
 
@@ -20,7 +24,7 @@ _BY = [{"name": "mallory", "roles": ["producer"], "id": MALLORY}]
 
 
 async def two(world: World, *, shared: bool = False) -> tuple[Origin, Origin]:
-    """North (whose contributor is mallory) and south, in one street; with `shared`, south has a copy of one sequence."""
+    """North (with mallory) and south, in one street; with `shared`, south has a copy of one sequence."""
     north, south = await world.origin("north"), await world.origin("south")
     for n in range(3):
         sequence = north.add_sequence(4, at=(PLACE[0], PLACE[1] + n * 0.00005), collection={"providers": _BY})
@@ -40,7 +44,10 @@ async def number_of(world: World, name: str) -> int:
 
 async def go(world: World, name: str = "north") -> int:
     """It begins to leave, as its operator says so."""
-    number = await number_of(world, name)
+    return await begin(world, await number_of(world, name))
+
+
+async def begin(world: World, number: int) -> int:
     connection = await connect(world.dsn, Role.OPERATOR, world.settings)
     try:
         assert await leave(connection, number, "token 1")
@@ -65,7 +72,7 @@ async def test_nothing_of_it_is_shown_from_the_commit_on(world: World, client: h
     assert {each["name"]: each["state"] for each in instances} == {"north": "leaving", "south": "enabled"}
     # followers are told that it is gone, whatever the log says
     changes = (await client.get("/api/changes?limit=1000")).json()["changes"]
-    assert {each["kind"] for each in changes if each["sequence"] in north.sequences} == {"remove"}
+    assert {each["kind"] for each in changes if each["collection"] in north.sequences} == {"remove"}
     await world.check()
     assert await finish_leaving(world.dsn, world.pool, number, world.settings) == 12
     assert await traces.look() - {"/api/changes"} == set()
@@ -129,8 +136,9 @@ async def test_one_that_leaves_cannot_leave_again_and_is_not_visited(world: Worl
     await two(world)
     number = await go(world)
     assert not await leave(world.admin, number, "token 1")
-    with pytest.raises(StopIteration):
-        await world.visit("north")
+    harvester = Harvester(dsn=world.dsn, pool=world.pool, settings=world.settings)
+    assert number not in {row["n"] for row in await harvester.due(every=True)}
+    assert await start_run(world.pool, number, world.settings) is None
     await finish_leaving(world.dsn, world.pool, number, world.settings)
     assert not await leave(world.admin, number, "token 1")
     row = await world.admin.fetchrow("SELECT * FROM instances WHERE n = $1", number)
@@ -143,7 +151,8 @@ async def test_several_leave_at_once(world: World, client: httpx2.AsyncClient) -
     west = await world.origin("west")
     west.add_sequence(3, at=PLACE)
     await world.good_visit("west")
-    numbers = await asyncio.gather(go(world, "north"), go(world, "south"))
+    both = [await number_of(world, name) for name in ("north", "south")]
+    numbers = await asyncio.gather(*(begin(world, number) for number in both))
     assert sorted(await world.admin.fetchval("SELECT hidden FROM leaf_set")) == sorted(numbers)
     assert set((await counted(client)).values()) == {3}
     await asyncio.gather(*(finish_leaving(world.dsn, world.pool, n, world.settings) for n in numbers))
@@ -160,3 +169,27 @@ async def test_a_split_of_leaves_in_the_middle_shows_nothing_of_it(world: World,
         await world.admin.execute("UPDATE leaf_set SET version = version + 1")
         assert await traces.look() - {"/api/changes"} == set()
 
+
+async def test_the_service_deletes_what_is_left_and_says_when_it_is_done(world: World) -> None:
+    """As `panofed run` works: its scheduler puts the job, its worker takes it, an event says that it left."""
+    await two(world)
+    number = await go(world)
+    async with open_pool(world.dsn, Role.WRITER, world.settings, size=POOL_SIZE) as pool:
+        file = world.settings.instances_file
+        assert file.exists()
+        harvester = Harvester(dsn=world.dsn, pool=world.pool, settings=world.settings)
+        service = Service(harvester=harvester, queue=Queue(pool), on_end=lambda *_: None)
+        stop = asyncio.Event()
+        running = asyncio.create_task(service.run(stop))
+
+        async def left() -> bool:
+            return bool(await world.admin.fetchval("SELECT state = 'left' FROM instances WHERE n = $1", number))
+
+        try:
+            await eventually(left, within_s=60)
+        finally:
+            stop.set()
+            await running
+    await world.check()
+    told = await world.admin.fetchrow("SELECT public, details FROM events WHERE kind = 'left'")
+    assert told is not None and told["public"] and '"pictures": 12' in told["details"]
