@@ -2,8 +2,9 @@
 -- snapshot: the caller compares it with the one it knows, and asks again when they differ. The outer join keeps that one
 -- row even where the named leaves are gone and the planner knows that nothing can be found. The exact test of a box stands
 -- in a CASE: taken as two ranges, the planner thinks that next to nothing passes it, and sorts a whole city (450 ms at 20 M
--- pictures) instead of walking the index by distance (9 ms). At the mark `filter` stands what catalog_filters.sql has parts
--- for, at the others what sorting puts there; at `shown`, nearly always nothing: see catalog_api/index/hidden.py.
+-- pictures) instead of walking the index by distance (9 ms). Where sequences say which pictures are read, the geometry is
+-- tested in one too: the planner would look all of the place up in its index besides. At the mark `filter` stands what
+-- catalog_filters.sql has parts for, at the others what sorting puts there; at `shown`, nearly always nothing: see catalog_api/index/hidden.py.
 
 -- name: catalog_nearest_seen
 -- Of the first $9 in degrees from the centre ($7, $8), the $10 nearest by geodesic; `reach` and `seen` let the caller prove
@@ -255,7 +256,7 @@ LEFT JOIN LATERAL (
         FROM pictures p
         WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served /* shown p */
           AND ($8::timestamptz IS NULL OR p.datetime >= $8) AND ($9::timestamptz IS NULL OR p.datetime <= $9)
-          AND ($10::geometry IS NULL OR ST_Intersects(p.geom, $10)) /* filter */
+          AND CASE WHEN p.served THEN $10::geometry IS NULL OR ST_Intersects(p.geom, $10) ELSE false END /* filter */
         ORDER BY /* order */ key0
         LIMIT $5
     ) t JOIN sequences s ON s.n = t.of_sequence
@@ -273,7 +274,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served /* shown p */
       AND (p.rank, p.id) > ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
-      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
+      AND CASE WHEN p.served THEN $9::geometry IS NULL OR ST_Intersects(p.geom, $9) ELSE false END /* filter */
     ORDER BY p.rank, p.id
     LIMIT $4
 ) q ON v.version = $2
@@ -289,7 +290,7 @@ FROM leaf_set v LEFT JOIN sequences w ON w.n = $3 LEFT JOIN LATERAL (
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = $3 AND p.served /* shown p */
       AND (p.rank, p.id) < ($5::integer, $6::uuid)
       AND ($7::timestamptz IS NULL OR p.datetime >= $7) AND ($8::timestamptz IS NULL OR p.datetime <= $8)
-      AND ($9::geometry IS NULL OR ST_Intersects(p.geom, $9)) /* filter */
+      AND CASE WHEN p.served THEN $9::geometry IS NULL OR ST_Intersects(p.geom, $9) ELSE false END /* filter */
     ORDER BY p.rank DESC, p.id DESC
     LIMIT $4
 ) q ON v.version = $2
@@ -383,7 +384,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
     FROM pictures p
     WHERE p.cell = ANY($1::bigint[]) AND p.sequence = ANY($3::integer[]) AND p.served /* shown p */
       AND ($4::timestamptz IS NULL OR p.datetime >= $4) AND ($5::timestamptz IS NULL OR p.datetime <= $5)
-      AND ($6::geometry IS NULL OR ST_Intersects(p.geom, $6)) /* filter */
+      AND CASE WHEN p.served THEN $6::geometry IS NULL OR ST_Intersects(p.geom, $6) ELSE false END /* filter */
 ) q ON v.version = $2;
 
 -- name: catalog_count_stored
