@@ -17,6 +17,7 @@ from bench.cold import FirstRequests, cold_markdown
 from bench.copied import CopyReport, copy_markdown
 from bench.counts import CountsReport, Round, counts_markdown
 from bench.endurance import Endurance, Phase, endurance_markdown
+from bench.fresh import Fresh, fresh_markdown
 from bench.http_load import Result, growth, markdown
 from bench.load import Measure
 from bench.plan import DatasetSpec
@@ -114,6 +115,11 @@ def _tiles(document: Document) -> str:
     return place_and_time(document, {}) + "\n\n" + tiles_markdown(report)
 
 
+def _fresh(document: Document) -> str:
+    ways = [Fresh(name=one["name"], seconds=tuple(one["seconds"])) for one in document["measured"]["ways"]]
+    return place_and_time(document, {}) + "\n\n" + fresh_markdown(ways)
+
+
 def _endurance(document: Document) -> str:
     body = document["measured"]
     report = Endurance(start_s=body["start_s"], phases=tuple(Phase(**one) for one in body["phases"]))
@@ -129,6 +135,7 @@ _TABLES: Mapping[str, Callable[[Document], str]] = {
     "stages": _stages,
     "visits": _visits,
     "real": _visits,
+    "fresh": _fresh,
     "resume": _resume,
     "workers": _workers,
     "tiles": _tiles,

@@ -180,7 +180,7 @@ async def _held(connection: Connection, chance: random.Random, now: datetime, pa
 
 
 async def _events(connection: Connection, chance: random.Random, now: datetime, made: list[Past], days: int) -> None:
-    rows = []
+    rows: list[tuple[datetime, str, Past, dict[str, object]]] = []
     for past in made:
         rows.append((now - timedelta(days=days, minutes=past.n), "joined", past, {}))
         for _ in range(int(past.trouble * 60)):

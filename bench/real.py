@@ -15,14 +15,14 @@ from panofed.demo.origins import DEMO_PLANS, OriginPlaces, Origins, default_envi
 
 
 @contextmanager
-def real_instance(directory: Path, environments: Path) -> Iterator[Origins]:
-    """A real instance that holds one sequence, copied in its own database; gone afterwards."""
+def real_instance(directory: Path, environments: Path, *, copies: int = EDITED_SEQUENCES - 1) -> Iterator[Origins]:
+    """A real instance that holds one sequence, copied in its own database so many times; gone afterwards."""
     places = OriginPlaces(directory=directory, environment=default_environment(environments))
     street = replace(PARIS[0], pictures=EDITED_LENGTH)
     house = Origins([replace(DEMO_PLANS[0], sequences=(street,))], places)
     house.start()
     try:
-        _in_its_database(house, statement("real_clone", copies=str(EDITED_SEQUENCES - 1)))
+        _in_its_database(house, statement("real_clone", copies=str(copies)))
         yield house
     finally:
         house.remove()

@@ -7,6 +7,7 @@ python -m bench.run counts                   what recording counts costs four wr
 python -m bench.run stages                   every stage of the harvester by itself
 python -m bench.run visits                   passes over 25 instances: nothing new; 150 edited sequences of 25 pictures
 python -m bench.run real                     the same over a real GeoVisio instance, polite and not
+python -m bench.run fresh                    how soon a change on a real instance is served
 python -m bench.run workers --items 12000    a first crawl of one slow instance by 1, 2 and 4 workers
 python -m bench.run resume --items 1000000   a first crawl that is killed in the middle, and what that cost
 python -m bench.run tiles                    tiles of a world of 262,000 hexagons, 500,000 sequences
@@ -32,6 +33,7 @@ from bench.counts import counts_markdown, measure_counts
 from bench.document import write_tables
 from bench.endurance import endurance_markdown, measure_endurance
 from bench.floor import load, serving_floor
+from bench.fresh import fresh_markdown, measure_fresh
 from bench.harvest import measure_harvest, source_running
 from bench.http_load import CONCURRENCY, LoadPlan, Result, growth, markdown, run, targets_of
 from bench.installations import existing, make_empty, product_of, scratch_of, spec_of, suffix_of
@@ -173,6 +175,16 @@ def real(options: argparse.Namespace) -> None:
     _keep(options, "real", visits_markdown(measured, 1), body)
 
 
+def fresh(options: argparse.Namespace) -> None:
+    """How soon changes on a real instance are served, at the default pace."""
+    product = scratch_of(options, "fresh")
+    try:
+        measured = measure_fresh(product, options.directory)
+    finally:
+        product.cluster.stop()
+    _keep(options, "fresh", fresh_markdown(measured), {"ways": [asdict(one) for one in measured]})
+
+
 def resume(options: argparse.Namespace) -> None:
     """A first crawl that is killed and gone on with."""
     spec, product = spec_of(options), replace(product_of(options), directory=options.directory / "resume")
@@ -253,6 +265,7 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], object]] = {
     "stages": stages,
     "visits": visits,
     "real": real,
+    "fresh": fresh,
     "resume": resume,
     "workers": workers,
     "tiles": tiles,

@@ -119,9 +119,9 @@ async def read_check(connection: Connection, check: UUID) -> Check | None:
     return None if row is None else Check.of_row(row)
 
 
-async def waiting_checks(connection: Connection, attempts: int) -> list[int]:
-    """Numbers of checks that no worker has ended; those begun too often are closed as broken."""
-    return [row["n"] for row in await connection.fetch(query("waiting_checks"), attempts)]
+async def waiting_checks(connection: Connection, attempts: int, silent: timedelta) -> list[int]:
+    """Numbers of checks that nobody has ended; those begun so often, and silent for so long, are closed as broken."""
+    return [row["n"] for row in await connection.fetch(query("waiting_checks"), attempts, silent)]
 
 
 async def begin_check(connection: Connection, number: int) -> Row | None:

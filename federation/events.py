@@ -43,6 +43,7 @@ class Kind(StrEnum):
     TAKEDOWN_ENDED = "takedown-ended"
     TOKEN_MADE = "token-made"
     TOKEN_REVOKED = "token-revoked"
+    SIGNED_IN = "signed-in"
     LINK_MADE = "link-made"
     LINK_USED = "link-used"
     LINK_REVOKED = "link-revoked"

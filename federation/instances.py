@@ -225,7 +225,8 @@ async def sync_instances(
 
 def _refuse_registered(rows: Mapping[str, Row], wanted: Mapping[str, InstanceEntry], path: Path) -> None:
     """One instance under two identities would be harvested twice."""
-    registered = {place_of(row["url"]): row for row in rows.values() if row["source"] == "registered"}
+    here = [row for row in rows.values() if row["source"] == "registered" and row["state"] != "left"]
+    registered = {place_of(row["url"]): row for row in here}
     problems = []
     for entry in wanted.values():
         row = registered.get(place_of(entry.url))
@@ -246,7 +247,7 @@ def state_of(entry: InstanceEntry) -> str:
 
 
 def asked_state(path: Path, instance: str) -> str:
-    """The state that the file asks for an instance, by its id: for who resumes it elsewhere than where the file is read.
+    """The state that the file asks for an instance, by its id: for who resumes it elsewhere than where it is read.
 
     Where the file is not on this machine it is enabled: its entry has the last word at the next reading.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -14,14 +16,18 @@ def place_of(url: str) -> str:
     ('panoramax.example:443', 'panoramax.example:443')
     >>> place_of("http://127.0.0.1:8080/stac/api")
     '127.0.0.1:8080/stac'
+    >>> place_of("https://rué.example/api") == place_of("https://xn--ru-cja.example.")
+    True
     >>> place_of("no address")
     ''
     """
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
+        # as the name server knows it, whatever letters it is written with
+        host = (URL(url).raw_host or "").rstrip(".").lower()
     except ValueError:
         return ""
-    if not parts.hostname or port is None:
+    if not host or port is None:
         return ""
-    return f"{parts.hostname}:{port}{parts.path.rstrip('/').removesuffix('/api')}"
+    return f"{host}:{port}{parts.path.rstrip('/').removesuffix('/api')}"

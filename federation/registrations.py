@@ -239,9 +239,14 @@ async def settle(connection: Connection, number: int, outcome: str, proved_by: s
     else:
         following = State.AWAITING_APPROVAL
     await connection.execute(query("set_registration_state"), number, following.value, "")
-    if following is State.AWAITING_APPROVAL and (settings.registration == "automatic" or row["moves"] is not None):
+    if following is State.AWAITING_APPROVAL and _needs_nobody(row, settings):
         with suppress(RegistrationRefused):  # somebody has its name or address by now: a moderator's to see
             await approve(connection, number, HARVESTER)
+
+
+def _needs_nobody(row: Row, settings: Settings) -> bool:
+    """A move needs its proof alone; a new instance whose faces are not blurred needs somebody to look at it always."""
+    return row["moves"] is not None or (settings.registration == "automatic" and row["blurring"] != "none")
 
 
 async def _note_proof(connection: Connection, row: Row, proved_by: str) -> None:
@@ -349,7 +354,7 @@ async def _taken(connection: Connection, name: str, place: str, but: int | None)
             continue
         if row["name"] == name:
             return f"name: an instance has the name {name!r} already"
-        if place_of(row["url"]) == place:
+        if place_of(row["url"]) == place and not row["has_left"]:
             return f"url: this is the address of the instance {row['name']!r}"
     return ""
 

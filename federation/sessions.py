@@ -52,6 +52,7 @@ async def open_session(connection: Connection, secret: str, settings: Settings) 
         token = await use_token(connection, secret)
         if token is None or token.scope is Scope.PING:
             return None
+        await note(connection, Kind.SIGNED_IN, actor=token_actor(token.n), instance=token.instance)
         return await _add(connection, token.scope, token.instance, None, token.n, settings)
 
 

@@ -9,9 +9,9 @@ import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -24,7 +24,7 @@ EVENT_KINDS = (
     "joined", "leaving", "left", "down", "back", "late", "braked", "schema-drift", "paused", "resumed", "checked",
     "registered", "proved", "proof-lost", "approved", "refused", "moved", "settings-changed", "harvest-asked",
     "reconciliation-asked", "brake-confirmed", "brake-refused", "taken-down", "takedown-ended", "token-made",
-    "token-revoked", "link-made", "link-used", "link-revoked",
+    "token-revoked", "signed-in", "link-made", "link-used", "link-revoked",
 )  # fmt: skip
 Port = Annotated[int, Field(ge=0, le=65535)]
 #: Services elsewhere that the map page may ask; catalog_api/web/policy.py knows their hosts.
@@ -34,6 +34,8 @@ _ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?", re.ASCII)
 _ADDRESS = re.compile(_ORIGIN.pattern + r"(/[^\s;,]*)?", re.ASCII)
 
 
+#: Settings that may hold a password or a token.
+_SECRET = re.compile("secret|token|smtp_url|webhook_url|database")
 #: A secret that nobody guesses: 24 letters of base64 are 18 bytes.
 _SECRET_LETTERS_MIN = 24
 
@@ -312,6 +314,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each} is not an origin such as https://tiles.example.org")
         return text
 
+    @field_validator("dns_server")
+    @classmethod
+    def _name_server(cls, text: str) -> str:
+        address, port = text, "53"
+        if text.startswith("[") or text.count(":") == 1:
+            address, _, port = text.rpartition(":")
+        if text and not (port.isdigit() and 0 < int(port) < 65_536):
+            raise ValueError("is neither an address nor address:port")
+        if text:
+            ip_address(address.strip("[]"))
+        return text
+
     @field_validator("viewer_services")
     @classmethod
     def _services(cls, text: str) -> str:
@@ -341,6 +355,11 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
             raise ConfigurationError(f"{name}: there is no such setting{hint}")
 
 
+def _shown(fault: Mapping[str, Any]) -> object:
+    """The value that was refused, unless it may hold a secret."""
+    return "..." if _SECRET.search(str(fault["loc"][-1])) else fault["input"]
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the environment; raises ConfigurationError naming each wrong variable and its value.
 
@@ -356,7 +375,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = (
-            f"PANOFED_{'_'.join(str(part) for part in fault['loc']).upper()}={fault['input']}: {fault['msg']}"
+            f"PANOFED_{'_'.join(str(part) for part in fault['loc']).upper()}={_shown(fault)}: {fault['msg']}"
             for fault in error.errors()
         )
         raise ConfigurationError("; ".join(problems)) from error

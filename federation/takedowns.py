@@ -64,7 +64,7 @@ async def take_down(
     gap_m = load_settings().cut_gap_m if cut_gap_m is None else cut_gap_m
     async with explained("taking down"), as_writer(connection):
         await connection.execute(query("lock_takedowns"))
-        kept = await connection.fetchrow(query("keep_takedown"), kind, id, reason.strip(), actor)
+        (kept,) = await connection.fetch(query("keep_takedown"), kind, id, reason.strip(), actor)
         sequences = await connection.fetch(query("sequences_taken"), kind, id)
         numbers = sorted({row["n"] for row in sequences})
         pictures = await _Removal(connection, await load_leaves(connection), gap_m).run(kind, id, numbers)
@@ -107,7 +107,7 @@ async def as_writer(connection: Connection) -> AsyncIterator[None]:
     """A transaction (part of the caller's, where there is one) with what the writer may do and how long it may take."""
     async with connection.transaction():
         timeout_ms = str(int(load_settings().merge_timeout_s * 1000))
-        former = await connection.fetchrow(query("become"), Role.WRITER.value, timeout_ms)
+        (former,) = await connection.fetch(query("become"), Role.WRITER.value, timeout_ms)
         yield
         await connection.execute(query("become_again"), former["former"], former["former_timeout"])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from federation.checks import Kind, Step, begin_check, outcome_of, waiting_checks, write_step
-from federation.database import Pool, explained
+from federation.database import Pool, Row, explained
 from federation.errors import DatabaseError
 from federation.place import place_of
 from federation.queries import query
@@ -32,7 +32,7 @@ class KnownInstances:
         """Names of instances at this place."""
         async with explained("looking for known instances"):
             rows = await self.pool.fetch(query("known_addresses"))
-        return [row["name"] for row in rows if place_of(row["url"]) == place and row["n"] != self.but]
+        return [row["name"] for row in rows if _stands_at(row, place) and row["n"] != self.but]
 
     async def holders(self, sequences: list[str]) -> dict[str, int]:
         """How many of these sequences each instance holds."""
@@ -41,14 +41,19 @@ class KnownInstances:
         return {row["name"]: row["sequences"] for row in rows}
 
 
+def _stands_at(row: Row, place: str) -> bool:
+    return place_of(row["url"]) == place and not row["has_left"]
+
+
 class _Replaced(DatabaseError):
     """Another worker has begun this check anew."""
 
 
-async def checks_to_do(pool: Pool) -> list[int]:
+async def checks_to_do(pool: Pool, settings: Settings) -> list[int]:
     """Numbers of the checks that are to become jobs."""
+    silent = timedelta(seconds=settings.check_timeout_s + settings.run_lease_s)
     async with explained("reading checks"), pool.acquire() as connection:
-        return await waiting_checks(connection, ATTEMPTS)
+        return await waiting_checks(connection, ATTEMPTS, silent)
 
 
 async def do_check(pool: Pool, number: int, settings: Settings) -> str:

@@ -92,7 +92,7 @@ async def merge_batch(
 async def _merge(lane: Lane, batch: Batch, packer: Packer) -> Merged:
     connection = lane.connection
     await connection.execute(query("lock_merge"))
-    head = await connection.fetchrow(query("merge_begins"))
+    (head,) = await connection.fetch(query("merge_begins"))
     if lane.misplaced or head["version"] != lane.leaves.version:
         raise _LeavesChanged
     if await connection.fetchval(query("hold_run"), batch.instance) != batch.run:

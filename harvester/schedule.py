@@ -47,7 +47,7 @@ async def sync_file(pool: Pool, settings: Settings) -> None:
     """Read instances.yaml into the table."""
     entries = await asyncio.to_thread(load_instances, settings.instances_file)
     async with explained("reading instances.yaml into the index"), pool.acquire() as connection:
-        await sync_instances(connection, entries)
+        await sync_instances(connection, entries, settings.instances_file)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class Service:
         await self.queue.put_visits(row["n"] for row in await self.harvester.due(every=False))
 
     async def _put_checks(self) -> None:
-        await self.queue.put_checks(await checks_to_do(self.harvester.pool))
+        await self.queue.put_checks(await checks_to_do(self.harvester.pool, self.harvester.settings))
 
     async def _put_withdrawals(self) -> None:
         async with self.harvester.pool.acquire() as connection:

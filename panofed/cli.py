@@ -11,6 +11,7 @@ from panofed.export_cli import export_app
 from panofed.harvest_cli import harvest
 from panofed.instances_cli import instances_app
 from panofed.leaving_cli import leave_command
+from panofed.moving_cli import move_command
 from panofed.registrations_cli import registrations_app
 from panofed.run_cli import demo, doctor, run, serve
 from panofed.runs_cli import runs
@@ -33,6 +34,7 @@ app.command()(demo)
 app.command()(doctor)
 instances_app.command("check")(check)
 instances_app.command("leave")(leave_command)
+instances_app.command("move")(move_command)
 instances_app.add_typer(tokens_app, name="token")
 app.add_typer(instances_app, name="instances")
 app.add_typer(takedowns_app, name="takedowns")

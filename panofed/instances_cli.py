@@ -287,7 +287,7 @@ async def _synced(registry: Registry) -> AsyncIterator[Pool]:
     async with open_pool(url, Role.WRITER, settings) as pool:
         async with pool.acquire() as connection:
             await check_schema(connection)
-            _tell(await sync_instances(connection, registry.entries))
+            _tell(await sync_instances(connection, registry.entries, registry.settings.instances_file))
         yield pool
 
 

@@ -92,7 +92,12 @@ def demo() -> None:
 def doctor() -> None:
     """Check what this installation needs, and say what to do about what is missing."""
     failed = False
-    for name, check in (("settings", _settings), ("instances", _instances), ("database", _database)):
+    for name, check in (
+        ("settings", _settings),
+        ("instances", _instances),
+        ("database", _database),
+        ("exports", _exports),
+    ):
         try:
             console.print(f"[green]ok[/]  {name}: {escape(check())}", soft_wrap=True)
         except PanofedError as error:
@@ -120,6 +125,23 @@ def _database() -> str:
     if not settings.database_url and Cluster(cluster_config(settings)).status().state != "running":
         raise PanofedError("it does not run; to start it: panofed db start, or panofed run")
     return asyncio.run(_examine(settings))
+
+
+def _exports() -> str:
+    """Archives of the map are not served by us: whoever wrote one is told that something in it was withdrawn."""
+    from panofed.exports.recall import Recall, archives
+
+    settings = load_settings()
+    known = archives(settings)
+    if not known:
+        return "no archive of the map was written here"
+    recall = Recall(settings, settings.database_read_url or working_url(settings))
+    recall.is_new()
+    stale = sorted(path for path, knows in known.items() if knows < recall.last)
+    if stale:
+        raise PanofedError(f"{stale[0]} holds what was withdrawn since: write it again, or delete it")
+    which = "1 archive" if len(known) == 1 else f"{len(known)} archives"
+    return f"{which} of the map, nothing withdrawn since"
 
 
 async def _examine(settings: Settings) -> str:

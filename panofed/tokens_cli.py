@@ -93,7 +93,7 @@ async def open_index() -> AsyncIterator[Pool]:
     async with open_pool(url, Role.WRITER, settings, size=1) as pool:
         async with pool.acquire() as connection:
             await check_schema(connection)
-            await sync_instances(connection, entries)
+            await sync_instances(connection, entries, settings.instances_file)
         yield pool
 
 

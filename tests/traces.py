@@ -66,7 +66,8 @@ class Traces:
         yield from ("/api/collections", "/api/collections?limit=1", "/sequences", "/api/collections?sortby=-updated")
         yield from ("/api/users", "/api/users/search?q=mallory", f"/api/users/{self.user}")
         yield from (f"/api/users/{self.user}/catalog", f"/api/users/{self.user}/collection")
-        yield from ("/api", "/api/stats", "/api/changes")
+        yield from ("/api", "/api/stats", "/api/changes", "/api/health")
+        yield from ("/api/instances", "/api/configuration", "/instances")
         for z in (6, 10, 13, 14, 15):
             yield from (f"/api/{kind}/{tile_of(z)}" for kind in ("map", "map/2", f"users/{self.user}/map"))
 

@@ -27,7 +27,8 @@ async def asking(request: Request, scope: Scope) -> AsyncIterator[tuple[Connecti
     """
     shown = Shown.by(request)
     await receive_body(request)
-    async with catalog_of(request).operators.use() as connection:
+    operators = catalog_of(request).operators
+    async with operators.use() if request.method in ("GET", "HEAD") else operators.act() as connection:
         token = await shown.token(connection)
         if not token.allows(scope, token.instance or 0):
             raise Forbidden(f"this token is for the scope {token.scope.value}: {scope.value} is needed")

@@ -37,7 +37,10 @@ class Who:
             raise Forbidden("only an administrator may do this")
 
     async def instance_named(self, connection: Connection, name: str) -> Row:
-        """An instance with all that who may act on it is shown; NotFound, or Forbidden when it is somebody else's."""
+        """An instance, by name or stable id, with all that who may act on it is shown.
+
+        NotFound, or Forbidden when it is somebody else's. A name goes before an id.
+        """
         rows = [] if "\x00" in name else await connection.fetch(query("instances_to_act_on"), name)
         if not rows:
             raise NotFound(f"there is no instance {name[:60]!r}")

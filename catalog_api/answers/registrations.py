@@ -56,10 +56,11 @@ def describe(found: Registration, base: str) -> dict[str, Any]:
 def proof_of(found: Registration) -> Mapping[str, str]:
     """What is to be published, and where it can be."""
     host = urlsplit(found.url).hostname or ""
+    named = ":" not in host and not host.replace(".", "").isdigit()
     return {
         "text": found.proof,
         "file": str(URL(found.url).origin().with_path(PROOF_PATH)),
-        "dns_name": f"{PROOF_NAME}{host}",
+        "dns_name": f"{PROOF_NAME}{host}" if named else "",
         "description": "as a word of the description in /api/configuration",
     }
 

@@ -17,7 +17,7 @@ class Table:
     """Named columns and rows of plain values."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
+    rows: Sequence[tuple[Cell, ...]]
 
 
 #: What is held, as it was last counted; of a day without a count the last one before it holds.

@@ -71,14 +71,21 @@ def read_number(name: str, text: str) -> int:
 
 @dataclass(slots=True)
 class Visits:
-    """Visits under way, read once a second however many look."""
+    """Visits under way and the latest event, read once a second however many look."""
 
     index: Index
     settings: Settings
     running: Kept[list[Row]] = field(init=False)
+    #: number of the latest public event
+    latest_event: Kept[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.running = Kept(_FRESH_S, self._read)
+        self.latest_event = Kept(_FRESH_S, self._read_latest)
+
+    async def _read_latest(self) -> int:
+        number: int = (await self.index.fetch(query("latest_public_event")))[0]["n"]
+        return number
 
     async def _read(self) -> list[Row]:
         return await self.index.fetch(query("catalog_running"), timedelta(seconds=self.settings.run_lease_s))

@@ -89,6 +89,6 @@ JOIN_SCHEMAS: dict[str, Schema] = {
         number={"type": "integer"}, name=_TEXT, title=_TEXT, state=_STEP_STATES, findings=_many(_ref("Finding"))
     ),
     "Finding": _object(code=_TEXT, values={"type": "object"}, seen=_TEXT, advice=_maybe(_TEXT)),
-    "Registration": _object(**_REGISTRATION),
-    "Registered": _object(token=_TEXT, **_REGISTRATION),
+    "Registration": _object(None, **_REGISTRATION),
+    "Registered": _object(None, token=_TEXT, **_REGISTRATION),
 }  # fmt: skip

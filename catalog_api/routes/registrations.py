@@ -52,7 +52,7 @@ async def get_registration(request: Request) -> Answer:
 
 
 async def post_check(request: Request) -> Answer:
-    """POST /api/registrations/{registration}/check: check it anew; once its first check is passed, look for the proof."""
+    """POST /api/registrations/{registration}/check: look for its proof, or check it anew."""
     catalog = catalog_of(request)
     found = await find_registration(catalog, request.path_params["registration"])
     refused = too_often(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import orjson
 from starlette.requests import Request
@@ -28,12 +28,12 @@ _RUNS_DEFAULT, _RUNS_MAX = 50, 500
 async def get_runs(request: Request) -> Answer:
     """GET /api/runs: visits under way; with `instance` the past ones of it, too."""
     catalog, asked = catalog_of(request), request.query_params
-    running = await catalog.visits.running.get()
+    limit = read_limit(asked.get("limit"), _RUNS_DEFAULT, _RUNS_MAX)
     name = asked.get("instance")
     if not name:
-        return json_answer({"runs": [run_of(run) for run in running]}, cache=_NO_STORE)
+        running = await catalog.visits.running.get()
+        return json_answer({"runs": [run_of(run) for run in running[:limit]]}, cache=_NO_STORE)
     number = (await catalog.health.one(name)).row["n"]
-    limit = read_limit(asked.get("limit"), _RUNS_DEFAULT, _RUNS_MAX)
     before = read_number("before", asked["before"]) if asked.get("before") else None
     rows = await catalog.index.fetch(query("catalog_runs"), number, before, limit)
     following = rows[-1]["n"] if len(rows) == limit else None
@@ -55,13 +55,17 @@ async def get_run_events(request: Request) -> Answer:
 
 
 async def _events(request: Request, catalog: Catalog) -> AsyncIterator[bytes]:
-    """`runs`: all visits under way; `states`: those of every instance. Each at first, and then when it is another."""
+    """`runs`: all visits under way; `states`: those of every instance; `happened`: the number of the latest event.
+
+    Each at first, and then when it is another.
+    """
     told: dict[str, bytes] = {}
     spoke = time.monotonic()
     async with catalog.waiting:
         yield b"retry: %d\n\n" % _RECONNECT_MS
         while not await request.is_disconnected():
-            for name, data in (("runs", await _runs(catalog)), ("states", await _states(catalog))):
+            for name, tell in _TOLD.items():
+                data = await tell(catalog)
                 if told.get(name) != data:
                     told[name], spoke = data, time.monotonic()
                     yield b"event: %b\ndata: %b\n\n" % (name.encode(), data)
@@ -78,3 +82,11 @@ async def _runs(catalog: Catalog) -> bytes:
 async def _states(catalog: Catalog) -> bytes:
     states = await catalog.health.states.get()
     return orjson.dumps({row["id"]: row["judged"] for row in states.values()})
+
+
+async def _happened(catalog: Catalog) -> bytes:
+    return b"%d" % await catalog.visits.latest_event.get()
+
+
+#: What the stream tells, in this order.
+_TOLD: dict[str, Callable[[Catalog], Awaitable[bytes]]] = {"runs": _runs, "states": _states, "happened": _happened}

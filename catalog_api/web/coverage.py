@@ -31,16 +31,18 @@ _RESOLUTIONS = ((1.0, 7), (3.0, 6), (8.0, 5), (20.0, 4), (math.inf, 3))
 _COARSEST = 3
 #: A map shows a town's surroundings at least, in degrees.
 _LEAST_DEG = 0.4
-_MARGIN = 0.06
+_MARGIN = 0.1
 #: How many pictures a hexagon of each class has at least.
 CLASSES = (1, 100, 1_000, 10_000)
 
+# the edge keeps a hexagon visible on a map of the world
 _STYLE = """
+.c0,.c1,.c2,.c3{stroke-width:1.6;stroke-linejoin:round}
 .sea{fill:#dfe9f0}.land{fill:#f6f4ee;stroke:#c3ccd4;stroke-width:.7}
 .border{fill:none;stroke:#c9c2b4;stroke-dasharray:4 3}
-.c0{fill:#f7b267}.c1{fill:#f4845f}.c2{fill:#d1495b}.c3{fill:#8d1f56}
+.c0{fill:#f7b267;stroke:#f7b267}.c1{fill:#f4845f;stroke:#f4845f}.c2{fill:#d1495b;stroke:#d1495b}.c3{fill:#8d1f56;stroke:#8d1f56}
 @media (prefers-color-scheme:dark){.sea{fill:#10171f}.land{fill:#232b35;stroke:#3a4653}.border{stroke:#4a5666}
-.c0{fill:#7a4a1d}.c1{fill:#b5651d}.c2{fill:#ee9b4a}.c3{fill:#ffe0a8}}
+.c0{fill:#7a4a1d;stroke:#7a4a1d}.c1{fill:#b5651d;stroke:#b5651d}.c2{fill:#ee9b4a;stroke:#ee9b4a}.c3{fill:#ffe0a8;stroke:#ffe0a8}}
 """
 
 Corner = tuple[float, float]

@@ -109,12 +109,14 @@ def admin_desk(make: Made) -> Callable[[Request], Awaitable[Answer]]:
 
 
 async def _at_desk(made: Page, make: Made) -> Answer:
-    # the form is read before the one connection is taken: a slow sender must not hold it
-    fields = {} if made.request.method in ("GET", "HEAD") else await read_form(made.request)
-    async with made.catalog.operators.use() as connection:
-        visitor = await visitor_of(made.request, connection)
-        if made.request.method in ("GET", "HEAD"):
+    if made.request.method in ("GET", "HEAD"):
+        async with made.catalog.operators.use() as connection:
+            visitor = await visitor_of(made.request, connection)
             return await make(Desk(made=made, connection=connection, visitor=visitor))
+    # the form is read before a connection is taken: a slow sender must not hold it
+    fields = await read_form(made.request)
+    async with made.catalog.operators.act() as connection:
+        visitor = await visitor_of(made.request, connection)
         check_form(fields, visitor.cookie)
         told = {name: value for name, value in fields.items() if name != FIELD}
         async with connection.transaction():

@@ -71,7 +71,8 @@ class Own:
             title=words_in(told.get("name"), language)[:_TEXT_MAX],
             description=words_in(told.get("description"), language)[:_LONG_MAX],
             coverage=words_in(told.get("geo_coverage"), language)[:_TEXT_MAX],
-            contact=(health.row["contact"] or words_in(told.get("email"), language))[:_TEXT_MAX],
+            # what it publishes itself: what its operator told this catalog is for administrators
+            contact=words_in(told.get("email"), language)[:_TEXT_MAX],
             web=address(web_root(health.row["url"])),
             license=words_in(license_told.get("id"), language)[:_TEXT_MAX],
             license_url=address(license_told.get("url")),

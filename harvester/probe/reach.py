@@ -23,8 +23,11 @@ _RENEWED_BEFORE = timedelta(days=14)
 async def check_address(probe: Probe) -> Verdict:
     """The address is not that of an instance that is known already; whether it may be asked, its session knows."""
     verdict = Verdict()
-    names = await probe.known.at(place_of(probe.url))
-    if names:
+    place = place_of(probe.url)
+    names = await probe.known.at(place)
+    if probe.settings.public_url and place == place_of(probe.settings.public_url):
+        verdict.fail("ourselves")
+    elif names:
         verdict.fail("known", name=names[0])
     else:
         verdict.ok("new")

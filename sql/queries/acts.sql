@@ -25,7 +25,7 @@ WHERE n = $1;
 SELECT name FROM instances WHERE url = $2 AND n <> $1 LIMIT 1;
 
 -- name: instances_to_act_on
--- All of them, or the one of this name, with what is held and what waits, for who may act on them.
+-- All of them, or the one of this name or id, with what is held and what waits, for who may act on them.
 SELECT i.n, i.id, i.name, i.url, i.state, i.state_reason, i.source, i.operator_paused, i.requests_per_s, i.concurrency,
        i.cadence_s, i.quiet_hours, i.contact, i.version, i.registered_at, i.last_attempt_at, i.last_success_at,
        i.last_change_at, i.next_visit_at, i.failures, i.last_error, i.absence_decided, i.recheck_before,
@@ -42,11 +42,11 @@ LEFT JOIN (
     SELECT q.instance, count(*) AS sequences, sum(q.pictures)::bigint AS pictures,
            count(*) FILTER (WHERE q.checked_at IS NULL OR q.checked_at < r.recheck_before) AS to_recheck
     FROM sequences q JOIN instances r ON r.n = q.instance
-    WHERE q.state = 'merged' AND ($1::text IS NULL OR r.name = $1)
+    WHERE q.state = 'merged' AND ($1::text IS NULL OR r.name = $1 OR r.id = $1)
     GROUP BY q.instance
 ) s ON s.instance = i.n
-WHERE $1::text IS NULL OR i.name = $1
-ORDER BY i.name;
+WHERE $1::text IS NULL OR i.name = $1 OR i.id = $1
+ORDER BY i.name IS DISTINCT FROM $1, i.name;
 
 -- name: instance_names
 SELECT n, name, state, source FROM instances ORDER BY name;

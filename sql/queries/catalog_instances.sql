@@ -14,7 +14,7 @@ SELECT content FROM dictionaries WHERE n = $1;
 -- catalog_held.
 SELECT i.n, i.id, i.name, i.url, i.asset_hosts, i.state, i.state_reason, i.configuration, i.version, i.capabilities,
        i.registered_at, i.last_attempt_at, i.last_success_at, i.last_change_at, i.next_visit_at, i.pinged_at, i.failures,
-       i.last_error, i.contact, coalesce(p.open_until > now(), false) AS cut_off, now() AS at,
+       i.last_error, coalesce(p.open_until > now(), false) AS cut_off, now() AS at,
        CASE WHEN i.state = 'enabled' AND i.failures > 0 THEN coalesce(i.last_success_at, i.registered_at) END
            AS unreached_since
 FROM instances i LEFT JOIN paces p ON p.instance = i.n

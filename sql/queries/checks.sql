@@ -25,10 +25,11 @@ SELECT c.n, c.id, c.kind, c.url, c.registration, c.asked_at, c.started_at, c.end
 FROM checks c WHERE c.id = $1;
 
 -- name: waiting_checks
--- What there is to do. One that was begun $1 times and never ended kills its worker, or its worker is stopped each time.
+-- What there is to do. One that was begun $1 times and never ended, though $2 have passed, kills its worker, or its worker
+-- is stopped each time.
 WITH broken AS (
     UPDATE checks SET ended_at = now(), outcome = 'broken'
-    WHERE ended_at IS NULL AND attempt >= $1 AND started_at < now() - interval '10 minutes'
+    WHERE ended_at IS NULL AND attempt >= $1 AND started_at < now() - $2::interval
 )
 SELECT n FROM checks WHERE ended_at IS NULL AND attempt < $1 ORDER BY n;
 
@@ -51,8 +52,8 @@ RETURNING step;
 UPDATE checks SET ended_at = now(), outcome = $3 WHERE n = $1 AND attempt = $2 AND ended_at IS NULL RETURNING n;
 
 -- name: known_addresses
--- Who is known already, by address.
-SELECT n, id, name, url FROM instances;
+-- Who is known already, by name and address; the place of one that has left is free.
+SELECT n, id, name, url, state = 'left' AS has_left FROM instances;
 
 -- name: holders_of_sequences
 -- The instances that hold these sequences already, but for one.

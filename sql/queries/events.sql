@@ -13,3 +13,6 @@ SELECT e.n, e.at, e.kind, e.subject, e.details, i.id, i.name
 FROM public_events e LEFT JOIN instances i ON i.n = e.instance
 WHERE ($1::smallint IS NULL OR e.instance = $1) AND ($2::bigint IS NULL OR e.n < $2)
 ORDER BY e.n DESC LIMIT $3;
+
+-- name: latest_public_event
+SELECT coalesce(max(n), 0) AS n FROM public_events;

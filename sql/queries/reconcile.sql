@@ -83,5 +83,8 @@ UPDATE instances SET state = 'braked', state_reason = $2, absence_decided = '' W
 UPDATE instances SET absence_decided = $2, listed_at = NULL WHERE n = $1;
 
 -- name: known_places
--- Addresses of the other instances that are harvested directly.
-SELECT url FROM instances WHERE n <> $1 AND state <> 'disabled' AND coalesce(capabilities ->> 'kind', '') <> 'catalog';
+-- Addresses of the other instances that are harvested directly, or have left: what those had does not come back with a
+-- catalog.
+SELECT url FROM instances
+WHERE n <> $1 AND url <> (SELECT url FROM instances WHERE n = $1) AND state <> 'disabled'
+  AND coalesce(capabilities ->> 'kind', '') <> 'catalog';

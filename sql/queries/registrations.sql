@@ -86,8 +86,10 @@ WHERE state IN ('checking', 'awaiting-proof') AND changed_at < now() - $1::inter
 -- name: purge_registrations
 -- Those that came to nothing, or whose instance has left, with the contact they name.
 WITH gone AS (
-    DELETE FROM registrations
-    WHERE changed_at < now() - $1::interval AND (state IN ('refused', 'expired') OR (state = 'approved' AND instance IS NULL))
+    DELETE FROM registrations r
+    WHERE changed_at < now() - $1::interval
+      AND (state IN ('refused', 'expired')
+           OR (state = 'approved' AND NOT EXISTS (SELECT FROM instances i WHERE i.n = r.instance AND i.state <> 'left')))
     RETURNING 1
 )
 SELECT count(*) FROM gone;

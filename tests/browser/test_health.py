@@ -51,7 +51,7 @@ async def test_a_page_of_health_is_for_everybody(
     for name, size in (("desk", DESK), ("phone", PHONE)):
         await visitor.page.set_viewport_size(size)  # type: ignore[arg-type]
         assert await visitor.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), name
-        for each in await visitor.page.locator("canvas, img.coverage").all():
+        for each in await visitor.page.locator("figure.chart, img.coverage").all():
             await each.scroll_into_view_if_needed()
         await visitor.until(_DRAWN)
         await visitor.until("() => [...document.images].every(each => each.complete && each.naturalWidth > 0)")
@@ -129,6 +129,9 @@ async def test_an_instance_that_stops_goes_late_and_down_and_comes_back(
                 try:
                     await visitor.until(_STATE, [identifier, "late"])
                     await visitor.until(_STATE, [identifier, "failing"])
+                    # the whole page follows, and no one has asked for it
+                    await visitor.until("() => document.querySelector('[data-states] .failing') !== null")
+                    await visitor.page.get_by_text(f"{name} does not answer").wait_for()
                     await visitor.page.screenshot(path=str(ARTEFACTS / "instance-that-stopped.png"))
                 finally:
                     await asyncio.to_thread(gone.start)

@@ -101,7 +101,10 @@ def test_a_library_is_imported_only_where_it_is_kept(library: str) -> None:
 
 
 #: The rooms of the catalog from the ground up: each imports only from those before it.
-FLOORS = ("edge", "index", "watch", "query", "search", "tiles", "answers", "access", "openapi", "web", "routes", "app", "serve")
+FLOORS = (
+    "edge", "index", "watch", "query", "search", "tiles", "answers", "access", "openapi", "web", "routes", "app",
+    "serve",
+)  # fmt: skip
 #: Modules that stand beside a room, on its floor.
 BESIDE = {"state": "answers", "slots": "edge", "memory": "edge"}
 

@@ -58,7 +58,7 @@ def health() -> set[str]:
         *(f"contribute_{who}" for who in ("open", "closed", "nobody", "unknown")),
         *(f"unit_{unit}" for unit in ("d", "h", "min", "s")),
         *("event_other", "left", "left_at_least", "changed", "removed", "reread", "put_off", "quarantined"),
-        "instances",
+        *("instances", "now", "each_instance", "charts", "coverage", "events"),
     }
 
 

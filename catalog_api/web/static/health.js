@@ -17,7 +17,7 @@ async function read(source) {
 }
 
 const line = (label, data, of) => ({
-  type: "line", label, data, borderColor: of, backgroundColor: of, borderWidth: 2, pointRadius: 0, pointHitRadius: 8,
+  type: "line", label, data, borderColor: of, backgroundColor: of, borderWidth: 2, pointRadius: data.length < 3 ? 3 : 0, pointHitRadius: 8,
   tension: 0.2, spanGaps: true,
 });
 const bars = (label, data, of) => ({ type: "bar", label, data, backgroundColor: of, stack: "one" });
@@ -131,22 +131,54 @@ function visit(run) {
   return item;
 }
 
+// the parts of the page that visits change, as the catalog would send them now
+const PARTS = "[data-states], .totals, .health tbody, ol.events";
+const AFTER_STATES_MS = 1500, AFTER_VISITS_MS = 30000;
+let waiting, last = Date.now();
+
+function renewWithin(most) {
+  const at = Math.max(Date.now() + AFTER_STATES_MS, last + most);
+  if (waiting && waiting.at <= at) return;
+  if (waiting) clearTimeout(waiting.timer);
+  waiting = { at, timer: setTimeout(renew, at - Date.now()) };
+}
+
+async function renew() {
+  waiting = undefined;
+  last = Date.now();
+  const answer = await fetch(location.href).catch(() => undefined);
+  if (!answer?.ok) return;
+  const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = [...now.querySelectorAll(PARTS)];
+  document.querySelectorAll(PARTS).forEach((part, place) => fresh[place] && part.replaceChildren(...fresh[place].childNodes));
+}
+
 if (list) {
   const told = new EventSource("/api/runs/events");
   told.addEventListener("runs", ({ data }) => {
     const runs = JSON.parse(data);
+    const gone = [...list.children].some((each) => !runs.some((run) => String(run.n) === each.dataset.run));
     list.replaceChildren(...runs.map(visit));
+    if (gone) renewWithin(AFTER_VISITS_MS);
     document.querySelector("[data-idle]").hidden = runs.length > 0;
   });
   told.addEventListener("states", ({ data }) => {
     const states = JSON.parse(data);
+    const rows = new Set([...document.querySelectorAll("tr[data-instance]")].map((row) => row.dataset.instance));
+    if (Object.keys(states).some((id) => !rows.has(id))) renewWithin(0);
     for (const row of document.querySelectorAll("tr[data-instance]")) {
       const state = states[row.dataset.instance];
       const badge = row.querySelector(".state");
       if (!state || badge.classList.contains(state)) continue;
+      renewWithin(0);
       badge.className = `state ${state}`;
       badge.textContent = fill(`state_${state}`, {});
     }
+  });
+  let latest;
+  told.addEventListener("happened", ({ data }) => {
+    if (latest !== undefined && latest !== data) renewWithin(0);
+    latest = data;
   });
   // a page in the back of the browser's memory comes back with a new one
   window.addEventListener("pagehide", () => told.close());

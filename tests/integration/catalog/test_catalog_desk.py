@@ -120,19 +120,16 @@ async def test_choices_are_kept_shown_and_written_down(operator: Browser, factor
     assert (await kinds(factory)).count("settings-changed") == 2
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+async def test_a_choice_that_cannot_be_is_named(operator: Browser, factory: Factory) -> None:
+    await operator.get("/operator/north")
+    for field, value in (
         ("cadence_s", "3"), ("cadence_s", "1e9"), ("cadence_s", "nan"), ("requests_per_s", "0"),
         ("requests_per_s", "1000"), ("concurrency", "2.5"), ("concurrency", "99"), ("quiet_hours", "22-6"),
         ("contact", "javascript:alert(1)"), ("contact", "a@b\r\nbcc: c@d.example"), ("contact", "x" * 300),
-    ],
-)  # fmt: skip
-async def test_a_choice_that_cannot_be_is_named(operator: Browser, factory: Factory, field: str, value: str) -> None:
-    await operator.get("/operator/north")
-    answer = await operator.send("/operator/north/choices", **{field: value})
-    assert answer.status_code == 400 and field in answer.text
-    assert (await row_of(factory))["cadence_s"] is None
+    ):  # fmt: skip
+        answer = await operator.send("/operator/north/choices", **{field: value})
+        assert answer.status_code == 400 and field in answer.text, (field, value)
+    assert "settings-changed" not in await kinds(factory)
 
 
 async def test_an_entry_of_the_file_is_shown_as_such_and_not_edited(

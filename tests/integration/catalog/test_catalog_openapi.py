@@ -34,7 +34,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 PAGES = {
     "/sequences", "/pictures/{picture}", "/about", "/basemap/{theme}.json", "/assets/{version}/{file:path}",
     "/instances", "/instances/{name}", "/runs/{n}", "/coverage.svg", "/events.atom", "/events.json",
-    "/register", "/registrations/{registration}", "/checks/{check}", "/favicon.ico", "/sign-in", "/sign-out", "/operator", "/operator/{name}", "/operator/{name}/leave",
+    "/register", "/registrations/{registration}", "/checks/{check}",
+    "/favicon.ico", "/sign-in", "/sign-out", "/operator", "/operator/{name}", "/operator/{name}/leave",
     "/operator/{name}/link", "/operator/{name}/{act}", "/admin", "/admin/registrations",
     "/admin/registrations/{n}/{act}", "/admin/takedowns", "/admin/takedowns/{n}/end", "/admin/access",
     "/admin/access/tokens", "/admin/access/links", "/admin/access/{kind}/{n}/revoke", "/admin/log",
@@ -96,13 +97,14 @@ async def world(factory: Factory) -> dict[str, str]:
         ' \'[{"code": "version", "values": {"version": "2.15.1"}}]\')'
     )
     registration = await factory.connection.fetchval(
-        "INSERT INTO registrations (url, place, name, contact, proof) VALUES ('https://a.org/api', 'a.org:443', 'a', 'b', 'c')"
-        " RETURNING id::text"
+        "INSERT INTO registrations (url, place, name, contact, proof)"
+        " VALUES ('https://a.org/api', 'a.org:443', 'a', 'b', 'c') RETURNING id::text"
     )
     return {
         "sequence": stored.id, "picture": next(iter(stored.items)), "user": user, "name": "north", "size": "sd",
         "act": "pause", "n": "1", "authorization": (await bearer(factory.connection, None))["authorization"],
-        "check": check, "registration": registration, "file": "manifest.json", "table": "days", "z": "15", "x": "16597", "y": "11273",
+        "check": check, "registration": registration,
+        "file": "manifest.json", "table": "days", "z": "15", "x": "16597", "y": "11273",
     }  # fmt: skip
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from dataclasses import asdict
 from uuid import UUID
 
 import asyncpg
+import orjson
 import pytest
 
+from federation.cells import cell_box, children
 from federation.database import Role, connect
 from federation.errors import TakedownRefused
+from federation.queries import query
 from federation.takedowns import REASON_MAX, TakenDown, end_takedown, list_takedowns, take_down
+from harvester.split import _Key, _move_batch, split_leaf
 from tests.harvest_world import World
 from tests.origin import Origin, OriginSequence
 
@@ -197,3 +202,29 @@ async def test_a_merge_that_is_under_way_cannot_slip_it_in(world: World) -> None
     assert visit.outcome == "done", visit.last_error
     await world.check()
     assert len(await world.served()) == 9 * 5
+
+
+async def test_what_is_being_moved_by_a_split_is_gone_too(world: World) -> None:
+    """Half of each sequence is with the leaf's children already, half is not; then the split goes on."""
+    north = await world.origin("north")
+    sequences = [north.add_sequence(8, at=(2.3 + n / 50, 48.85)) for n in range(3)]
+    await world.good_visit("north")
+    cell = await world.admin.fetchval("SELECT cell FROM leaves")
+    boxes = [{"cell": child} | asdict(cell_box(child)) for child in children(cell)]
+    await world.admin.execute(query("begin_split"), cell, orjson.dumps(boxes).decode())
+    assert await _move_batch(world.admin, cell, _Key(), 12) is not None
+    assert await world.admin.fetchval("SELECT count(*) FROM pictures WHERE cell = $1", cell) == 12
+    await down(world, "sequence", sequences[1].id)
+    await down(world, "picture", sequences[0].pictures[1].id)
+    await down(world, "picture", sequences[2].pictures[6].id)
+    assert len(await world.served()) == 14
+    last = UUID(sequences[2].pictures[7].id)
+    await asyncio.gather(
+        split_leaf(world.admin, cell, world.settings),
+        take_down(await operator(world), "picture", last, "asked for", "token 1"),
+    )
+    assert await world.check() == 13
+    for n in (1, 2, 3, 4):
+        await up(world, n)
+    await world.good_visit("north")
+    await world.check_same("north")

@@ -60,9 +60,10 @@ async def test_the_federation_is_told_at_once(
     worst = told["instances"][0]
     row = await admin.fetchrow(
         "SELECT sum(up_s) / sum(up_s + down_s) AS up, sum(answering_s) / sum(requests) AS latency,"
-        " sum(d.failures)::float8 / sum(d.visits + d.failures) AS errors FROM days d JOIN instances i ON i.n = d.instance"
-        " WHERE i.id = $1 AND day > now()::date - 7", worst["id"],
+        " sum(d.failures)::float8 / sum(d.visits + d.failures) AS errors"
+        " FROM days d JOIN instances i ON i.n = d.instance WHERE i.id = $1 AND day > now()::date - 7", worst["id"],
     )  # fmt: skip
+    assert row is not None
     assert worst["uptime"]["days_7"] == pytest.approx(row["up"], abs=1e-5)
     assert worst["latency_s"] == pytest.approx(row["latency"], abs=1e-3)
     assert worst["error_rate"] == pytest.approx(row["errors"], abs=1e-4)
@@ -83,6 +84,7 @@ async def test_the_numbers_behind_the_charts_add_up(
     rows = [dict(zip(together["columns"], row, strict=True)) for row in together["rows"]]
     assert len(rows) == 30 and rows == sorted(rows, key=lambda row: row["day"])
     sums = await admin.fetchrow("SELECT sum(visits) v, sum(failures) f FROM days WHERE day > now()::date - 30")
+    assert sums is not None
     assert (sum(row["visits"] for row in rows), sum(row["failures"] for row in rows)) == (sums["v"], sums["f"])
     held = await admin.fetchval(
         "SELECT sum(pictures) FROM (SELECT DISTINCT ON (instance) pictures FROM days ORDER BY instance, day DESC) x"
@@ -181,6 +183,7 @@ async def test_what_goes_on_is_told_as_it_changes(
         assert await anext(told) == ("runs", [])
         kind, states = await anext(told)
         assert kind == "states" and states[past[2].name] == "fresh"
+        assert await anext(told) == ("happened", await admin.fetchval("SELECT max(n) FROM events"))
         await begin(admin, past[2].n)
         kind, runs = await anext(told)
         assert kind == "runs" and [run["instance"]["name"] for run in runs] == [past[2].name]

@@ -135,7 +135,8 @@ async def test_whatever_an_instance_says_is_text(
 async def test_configurations_of_any_shape_make_a_page(
     client: httpx2.AsyncClient, admin: asyncpg.Connection, past: list[Past]
 ) -> None:
-    for configuration in ([], 7, "x", {"name": [], "auth": 3, "license": "x", "email": {}}, {"name": {"langs": 5}}):
+    shapes: list[object] = [[], 7, "x", {"name": [], "auth": 3, "license": "x", "email": {}}, {"name": {"langs": 5}}]
+    for configuration in shapes:
         await admin.execute("UPDATE instances SET configuration = $1", orjson.dumps(configuration).decode())
         assert "does not say who may upload" in visible(await text_of(client, f"/instances/{past[0].name}"))
         await text_of(client, "/instances")

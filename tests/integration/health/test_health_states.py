@@ -199,6 +199,7 @@ async def test_what_is_held_is_counted_when_it_changed(world: World) -> None:
     assert await count_held(world.pool)
     (day,) = await days(world)
     held = await world.admin.fetchrow("SELECT sum(pictures) p, sum(pictures_360) f, sum(length_m) l FROM sequences")
+    assert held is not None
     assert (day["pictures"], day["pictures_360"], day["sequences"]) == (held["p"], held["f"], 1) == (4, 2, 1)
     assert day["length_m"] == pytest.approx(held["l"]) and day["length_m"] > 50
     assert day["contributors"] == 1 and day["quarantined"] == 0

@@ -54,7 +54,7 @@ async def test_what_nobody_took_is_told_again_with_the_same_id_and_later_each_ti
         settings = hooked(receiver)
         assert await tell_events(world.pool, settings) == 0
         row = await world.admin.fetchrow("SELECT *, next_at - now() AS pause FROM notices")
-        assert row["attempts"] == 1 and 10 < row["pause"].total_seconds() < 30
+        assert row is not None and row["attempts"] == 1 and 10 < row["pause"].total_seconds() < 30
         assert row["last_error"] == "127.0.0.1 answered 503: no room here"
         assert await tell_events(world.pool, settings) == 0 and len(receiver.taken) == 1, "not at once"
         await world.age("notices", "next_at", "1 hour")

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner, Result
 
+from panofed.cli import app
 from panofed.registrations_cli import registrations_app
 
 Run = Callable[..., Result]
@@ -68,3 +69,15 @@ def test_registrations_are_listed_approved_and_refused(run: Run, database: str) 
     assert "refused: no blurring" in run("list", "--all").output
     assert sql(database, "SELECT array_agg(DISTINCT actor) FROM events") == ["command line"]
     assert "no registration 9" in run("approve", "9", code=1).output
+
+
+def test_a_registered_instance_is_moved(run: Run, database: str, tmp_path: Path) -> None:
+    ask(database, "south", "awaiting-approval")
+    run("approve", "1")
+    env = {"PANOFED_DATABASE_URL": database, "PANOFED_INSTANCES_FILE": str(tmp_path / "instances.yaml")}
+    told = CliRunner().invoke(app, ["instances", "move", "south", "https://NEW.example/api/"], env=env)
+    assert told.exit_code == 0, told.output
+    assert sql(database, "SELECT url FROM instances") == "https://new.example/api"
+    sql(database, "UPDATE instances SET source = 'file'")
+    told = CliRunner().invoke(app, ["instances", "move", "south", "https://other.example/api"], env=env)
+    assert told.exit_code == 1 and "instances.yaml" in told.output

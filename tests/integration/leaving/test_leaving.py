@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from federation.database import Role, connect, open_pool
 from federation.leaving import leave, leaving
+from federation.takedowns import take_down
+from harvester.fold import fold
 from harvester.queue import POOL_SIZE, Queue
 from harvester.runs import start_run
 from harvester.schedule import Service
@@ -17,7 +20,7 @@ from harvester.withdraw import finish_leaving
 from tests.harvest_world import World
 from tests.origin import Origin, eventually
 from tests.tile_world import Serving
-from tests.traces import PLACE, Traces, counted
+from tests.traces import BOX, PLACE, Traces, counted, tile_of
 
 MALLORY = "0b8f3c52-7d6e-4f0a-9a53-3e1f6f1d2c11"
 _BY = [{"name": "mallory", "roles": ["producer"], "id": MALLORY}]
@@ -80,6 +83,26 @@ async def test_nothing_of_it_is_shown_from_the_commit_on(world: World, client: h
     await world.check()
     await world.check_same("south")
     assert [each["name"] for each in (await client.get("/api/instances")).json()["instances"]] == ["south"]
+
+
+@pytest.mark.parametrize("kind", ["leave", "take down"])
+async def test_what_a_client_kept_is_not_called_current(world: World, client: httpx2.AsyncClient, kind: str) -> None:
+    north, _ = await two(world)
+    paths = ("/api/search?limit=2000", f"/api/search?bbox={BOX}", "/api/collections", f"/api/map/{tile_of(15)}",
+             f"/api/map/{tile_of(4)}", f"/api/users/{MALLORY}/collection?format=csv", "/api/stats")  # fmt: skip
+    kept = {path: (await client.get(path)).headers["etag"] for path in paths}
+    for path, etag in kept.items():
+        assert (await client.get(path, headers={"if-none-match": etag})).status_code == 304, path
+    if kind == "leave":
+        await go(world)
+    else:
+        sequence = next(iter(north.sequences))
+        await take_down(world.admin, "sequence", UUID(sequence), "asked for", "token 1")
+        await fold(world.pool, world.settings)
+    for path, etag in kept.items():
+        if kind == "leave" or path != "/api/stats":
+            answer = await client.get(path, headers={"if-none-match": etag})
+            assert answer.status_code in (200, 204, 404), path
 
 
 async def test_what_it_had_together_with_another_is_shown_there_in_the_end(
@@ -193,3 +216,20 @@ async def test_the_service_deletes_what_is_left_and_says_when_it_is_done(world: 
     await world.check()
     told = await world.admin.fetchrow("SELECT public, details FROM events WHERE kind = 'left'")
     assert told is not None and told["public"] and '"pictures": 12' in told["details"]
+
+
+async def test_a_catalog_does_not_bring_back_what_an_instance_had_that_has_left(world: World) -> None:
+    north, south = await two(world)
+    number = await go(world)
+    source = await world.origin("catalog", version="plain")
+    web = north.url.removesuffix("/api")
+    links = [{"rel": "via", "type": "application/json", "href": web, "instance_name": "north"}]
+    copied = source.add_sequence(3, at=PLACE, collection={"links": links})
+    for picture in copied.pictures:
+        picture.item = {"links": links}
+    for _ in range(2):
+        progress = await world.good_visit("catalog")
+        assert progress.pictures_skipped == 3
+        await finish_leaving(world.dsn, world.pool, number, world.settings)
+        await world.admin.execute("UPDATE instances SET listed_at = NULL WHERE name = 'catalog'")
+    assert set(await world.served()) == set(south.visible())

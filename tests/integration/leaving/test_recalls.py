@@ -12,11 +12,13 @@ from uuid import UUID
 import duckdb
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
 from federation.leaving import leave
 from federation.settings import load_settings
 from federation.takedowns import take_down
 from harvester.withdraw import finish_leaving
+from panofed.cli import app
 from panofed.exports.manifest import Manifest
 from panofed.exports.recall import Recall, archives, drop_archives, keep_archive
 from panofed.exports.write import Export
@@ -135,7 +137,12 @@ async def test_who_writes_at_a_period_writes_at_once_after_a_recall(
     recall = Recall(load_settings(), world.dsn)
     assert not await asyncio.to_thread(recall.is_new)
     woken = threading.Event()
-    waiting = asyncio.create_task(asyncio.to_thread(lambda: (recall.wait(600), woken.set())))
+
+    def wait() -> None:
+        recall.wait(600)
+        woken.set()
+
+    waiting = asyncio.create_task(asyncio.to_thread(wait))
     await asyncio.sleep(0.3)
     assert not woken.is_set()
     await take_down(world.admin, "picture", UUID(sequence.pictures[0].id), "asked for", "token 1")
@@ -155,3 +162,21 @@ def test_archives_that_do_not_know_of_a_recall_are_deleted(tmp_path: Path) -> No
     assert (old.exists(), new.exists()) == (False, True)
     assert archives(settings) == {str(new): 2}
     assert drop_archives(settings, 2) == []
+
+
+async def test_the_check_up_names_an_archive_that_holds_what_was_withdrawn(world: World, tmp_path: Path) -> None:
+    north = await world.origin("north")
+    sequence = north.add_sequence(2, at=HERE)
+    await world.good_visit("north")
+    file = tmp_path / "map.pmtiles"
+    file.write_bytes(b"tiles")
+    settings = {"data_dir": tmp_path / "data", "database_url": world.dsn}
+    keep_archive(load_settings(**settings), file, 0)
+    env = {f"PANOFED_{name.upper()}": str(value) for name, value in settings.items()}
+
+    async def told() -> str:
+        return (await asyncio.to_thread(CliRunner().invoke, app, ["doctor"], env=env | {"COLUMNS": "300"})).output
+
+    assert "1 archive of the map, nothing withdrawn" in await told()
+    await take_down(world.admin, "picture", UUID(sequence.pictures[0].id), "asked for", "token 1")
+    assert f"{file} holds what was withdrawn since" in await told()

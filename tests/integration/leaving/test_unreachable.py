@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 
@@ -25,13 +26,13 @@ async def two(world: World) -> None:
 async def instances_in(client: httpx2.AsyncClient, **params: Any) -> set[str]:
     """Which instances the answers of a search name, page by page."""
     found = set[str]()
-    url, asked = "/api/search", {"limit": "3"} | params
+    url = f"/api/search?{urlencode({'limit': '3'} | params)}"
     while url:
-        answer = await client.get(url, params=asked)
+        answer = await client.get(url)
         assert answer.status_code == 200, answer.text
         page = answer.json()
         found |= {link["instance_name"] for item in page["features"] for link in item["links"] if link["rel"] == "via"}
-        url, asked = next((link["href"] for link in page["links"] if link["rel"] == "next"), ""), None
+        url = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
     return found
 
 

@@ -38,7 +38,9 @@ class Desk:
 
     async def work(self) -> list[str]:
         """Do every check that waits; their outcomes."""
-        return [await do_check(self.pool, number, self.settings) for number in await checks_to_do(self.pool)]
+        return [
+            await do_check(self.pool, number, self.settings) for number in await checks_to_do(self.pool, self.settings)
+        ]
 
     async def check(self, id: UUID) -> Check:
         found = await read_check(self.visitor, id)

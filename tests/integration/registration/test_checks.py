@@ -20,8 +20,8 @@ from federation.settings import Settings
 from harvester.checking import ATTEMPTS, checks_to_do, do_check
 from harvester.probe.run import Result, run_check
 from harvester.queue import Queue
+from harvester.schedule import Service
 from harvester.visit import Harvester
-from harvester.worker import Worker
 from tests.harvest_world import harvest_settings
 from tests.hostile import HostileServer, answer, endless, raw, redirect
 from tests.integration.registration.conftest import Desk, codes, states
@@ -235,11 +235,17 @@ async def test_redirects_of_files_are_followed_by_the_guard_only() -> None:
         async def hook(request: web.Request) -> web.StreamResponse | None:
             return None if request.path.removeprefix("/api") == path else await extra(request)
 
-        instance.hook = hook  # type: ignore[assignment]
+        instance.hook = hook
         elsewhere.on("/cdn.jpg", answer(b"\xff\xd8", headers={"Access-Control-Allow-Origin": "*"}))
         assert found(await probed(instance.url), "thumbnail") == ["cors_asset_lacks"], "the redirect is not open itself"
         assert len(elsewhere.requests) == 1
         assert elsewhere.requests[0].headers["range"] == "bytes=0-0"
+
+
+async def test_this_catalog_is_no_instance_of_its_own() -> None:
+    async with Joining() as instance:
+        settings = harvest_settings(public_url=instance.url.removesuffix("/api"))
+        assert found(await probed(instance.url, settings), "address") == ["ourselves"]
 
 
 async def test_nobody_there() -> None:
@@ -310,7 +316,7 @@ async def test_more_checks_an_hour_are_refused(desk: Desk) -> None:
 
 async def test_a_check_whose_worker_died_is_done_anew_by_another(desk: Desk) -> None:
     check = await ask_check(desk.visitor, desk.instance.url, desk.settings)
-    (number,) = await checks_to_do(desk.pool)
+    (number,) = await checks_to_do(desk.pool, desk.settings)
     async with desk.pool.acquire() as connection:
         dead = await begin_check(connection, number)
         assert dead is not None
@@ -325,7 +331,7 @@ async def test_a_check_whose_worker_died_is_done_anew_by_another(desk: Desk) -> 
 async def test_a_check_that_kills_its_workers_is_given_up(desk: Desk) -> None:
     check = await ask_check(desk.visitor, desk.instance.url, desk.settings)
     await desk.admin.execute("UPDATE checks SET attempt = $1, started_at = now() - interval '1 hour'", ATTEMPTS)
-    assert await checks_to_do(desk.pool) == []
+    assert await checks_to_do(desk.pool, desk.settings) == []
     assert (await desk.check(check)).outcome == "broken"
     assert await ask_check(desk.visitor, desk.instance.url, desk.settings) != check
 
@@ -335,17 +341,24 @@ async def test_a_worker_takes_checks_from_the_queue(desk: Desk) -> None:
     queue = Queue(desk.pool)
     harvester = Harvester(dsn=desk.dsn, pool=desk.pool, settings=desk.settings, queue=queue)
     stop = asyncio.Event()
-    worker = asyncio.create_task(Worker(harvester=harvester, pool=desk.pool, on_end=lambda *_: None).run(stop))
-    assert await queue.put_checks(await checks_to_do(desk.pool)) == 1
-    assert await queue.put_checks(await checks_to_do(desk.pool)) == 0
-    jobs = await queue.jobs()
-    assert [(job["kind"], job["instance"]) for job in jobs] in ([("check", None)], [])
+    assert await queue.put_checks(await checks_to_do(desk.pool, desk.settings)) == 1
+    assert await queue.put_checks(await checks_to_do(desk.pool, desk.settings)) == 0, "one job for each"
+    assert [(job["kind"], job["instance"]) for job in await queue.jobs()] == [("check", None)]
+    service = Service(harvester=harvester, queue=queue, on_end=lambda *_: None, keeps_house=False)
+    worker = asyncio.create_task(service.run(stop))
     async with asyncio.timeout(30):
         while (await desk.check(check)).ended_at is None:  # noqa: ASYNC110 (the rows are all there is to look at)
             await asyncio.sleep(0.05)
+    assert (await desk.check(check)).outcome == "warned"
+    # the next one is found by the worker itself
+    async with HostileServer() as other:
+        check = await ask_check(desk.visitor, f"{other.url}/api", desk.settings)
+        async with asyncio.timeout(30):
+            while (await desk.check(check)).ended_at is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     stop.set()
     await worker
-    assert (await desk.check(check)).outcome == "warned"
+    assert (await desk.check(check)).outcome == "failed"
 
 
 async def test_a_full_check_is_kept_apart_from_a_first_one(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from federation.registrations import refuse
+from federation.registrations import approve, refuse
 from tests.integration.registration.conftest import Desk
 from tests.integration.registration.test_registration_api import UNKNOWN, serving, wish
 
@@ -129,8 +129,24 @@ async def test_without_a_worker_the_page_says_so(client: httpx2.AsyncClient, des
     assert "No worker" in (await client.get(asked.headers["location"])).text.split("data-steps")[0]
 
 
-@pytest.mark.parametrize("path", [f"/registrations/{UNKNOWN}", f"/checks/{UNKNOWN}", "/registrations/x", "/checks/%00"])
-async def test_what_is_unknown_is_a_page_with_ways_on(client: httpx2.AsyncClient, path: str) -> None:
-    answer = await client.get(path)
-    assert answer.status_code == 404
-    assert "text/html" in answer.headers["content-type"]
+async def test_what_is_unknown_is_a_page_with_ways_on(client: httpx2.AsyncClient) -> None:
+    for path in (f"/registrations/{UNKNOWN}", f"/checks/{UNKNOWN}", "/registrations/x", "/checks/%00"):
+        answer = await client.get(path)
+        assert answer.status_code == 404, path
+        assert "text/html" in answer.headers["content-type"]
+
+
+async def test_the_contact_is_for_administrators(client: httpx2.AsyncClient, desk: Desk) -> None:
+    """What an operator tells this catalog is on no page and in no answer for everybody."""
+    made = await client.post("/api/instances", json=wish(desk, contact="private@me.example"))
+    desk.instance.publish(made.json()["proof"]["text"])
+    await desk.work()
+    await client.post(f"/api/registrations/{made.json()['id']}/check")
+    await desk.work()
+    await approve(desk.visitor, await desk.admin.fetchval("SELECT n FROM registrations"), "token 1")
+    for path in ("/instances", "/instances/here", "/api/instances", "/api/instances/here", "/api/health", "/about",
+                 "/events.json", "/events.atom", "/metrics", f"/registrations/{made.json()['id']}"):  # fmt: skip
+        answer = await client.get(path)
+        assert answer.status_code == 200, path
+        assert "private@me.example" not in answer.text, path
+    assert await desk.admin.fetchval("SELECT contact FROM instances") == "private@me.example"

@@ -13,6 +13,7 @@ from federation.errors import InstancesFileError, RegistrationRefused
 from federation.instances import parse_instances, sync_instances
 from federation.registrations import (
     State,
+    Wish,
     approve,
     ask_move,
     ask_proof,
@@ -23,6 +24,7 @@ from federation.registrations import (
 )
 from federation.tokens import Scope, use_token
 from harvester.checking import expire
+from harvester.purge import purge
 from tests.harvest_world import harvest_settings
 from tests.integration.registration.conftest import Desk, codes, states
 
@@ -129,6 +131,16 @@ async def test_automatic_approval(desk: Desk) -> None:
     assert await desk.admin.fetchval("SELECT source FROM instances") == "registered"
 
 
+async def test_what_is_not_blurred_is_looked_at_by_somebody(desk: Desk) -> None:
+    desk.settings = harvest_settings(registration="automatic")
+    asked = await register(desk.visitor, desk.wish(blurring="none"), desk.settings)
+    desk.instance.publish(asked.proof)
+    await desk.work()
+    await ask_proof(desk.visitor, asked.id, desk.settings)
+    await desk.work()
+    assert (await desk.registration(asked.id)).state is State.AWAITING_APPROVAL
+
+
 async def test_a_refusal_has_its_reason_and_is_final(desk: Desk) -> None:
     number, token = await proved(desk)
     await refuse(desk.visitor, number, "faces are not blurred", "token 1")
@@ -185,9 +197,10 @@ async def test_an_address_and_a_name_are_taken_once(desk: Desk) -> None:
         ("note", "x" * 3_000), ("note", "a\x00b"),
     ],
 )  # fmt: skip
-async def test_a_wrong_field_is_named(desk: Desk, field: str, value: str) -> None:
+def test_a_wrong_field_is_named(field: str, value: str) -> None:
+    said = {"url": "https://a.example.org/api", "name": "here", "contact": "me@here.example", "blurring": "none"}
     with pytest.raises(RegistrationRefused, match=rf"^{field}: ") as caught:
-        desk.wish(**{field: value})
+        Wish.of(said | {field: value}, harvest_settings())
     assert caught.value.field == field
 
 
@@ -230,6 +243,30 @@ async def test_the_file_and_registrations_leave_each_other_alone(desk: Desk) -> 
         assert await desk.admin.fetchval("SELECT count(*) FROM instances") == 1
     finally:
         await connection.close()
+
+
+async def test_what_is_known_of_who_has_left_is_forgotten(desk: Desk) -> None:
+    number, _ = await proved(desk)
+    await approve(desk.visitor, number, "token 1")
+    late = timedelta(days=desk.settings.registration_days + 1)
+    await desk.admin.execute("UPDATE registrations SET changed_at = now() - $1::interval", late)
+    await purge(desk.pool, desk.settings)
+    assert await desk.admin.fetchval("SELECT count(*) FROM registrations") == 1
+    await desk.admin.execute("UPDATE instances SET state = 'left'")
+    await purge(desk.pool, desk.settings)
+    for table in ("registrations", "checks", "check_steps"):
+        assert await desk.admin.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_who_has_left_may_come_again(desk: Desk) -> None:
+    number, _ = await proved(desk)
+    first = await approve(desk.visitor, number, "token 1")
+    await desk.admin.execute("UPDATE instances SET state = 'left', name = 'here-left-1'")
+    number, token = await proved(desk)
+    second = await approve(desk.visitor, number, "token 1")
+    assert second != first
+    found = await use_token(desk.visitor, token)
+    assert found is not None and found.instance == second
 
 
 async def test_a_move_needs_a_proof_and_nobody_else(desk: Desk) -> None:

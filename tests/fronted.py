@@ -1,0 +1,56 @@
+"""What an operator puts before a real instance: a proxy that may forget CORS, and serves a file of its own."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+_HOPS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
+
+
+class Fronted:
+    """Forwards to the instance at `behind`, under its own address. `files`: by path, beside the API."""
+
+    def __init__(self, behind: str) -> None:
+        parts = urlsplit(behind)
+        self.behind, self.path = f"{parts.scheme}://{parts.netloc}", parts.path
+        self.forgets_cors = False
+        self.files: dict[str, str] = {}
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+        self._client: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_route("GET", "/{path:.*}", self._forward)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}{self.path}"
+        self._client = aiohttp.ClientSession(auto_decompress=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._runner is not None and self._client is not None
+        await self._client.close()
+        await self._runner.cleanup()
+
+    async def _forward(self, request: web.Request) -> web.Response:
+        assert self._client is not None
+        if request.path in self.files:
+            return web.Response(text=self.files[request.path])
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
+        url = URL(f"{self.behind}{request.raw_path}", encoded=True)
+        async with self._client.get(url, headers=headers, allow_redirects=False) as answer:
+            body = await answer.read()
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOPS}
+            if self.forgets_cors:
+                kept = {name: value for name, value in kept.items() if not name.lower().startswith("access-control")}
+            return web.Response(body=body, status=answer.status, headers=kept)
