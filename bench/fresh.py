@@ -22,7 +22,7 @@ from panofed.demo.changes import rename_sequence
 
 CHANGES = 12
 #: Between one change being served and the next being made: at random, so that no rhythm of visits is met.
-_PAUSE_S = (1.0, 40.0)
+_PAUSE_S = (6.0, 40.0)
 _NEVER_S = 300.0
 _TOKEN = re.compile(r"panofed_[A-Za-z0-9_-]{43}")
 

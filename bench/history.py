@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -66,7 +67,7 @@ async def seed(connection: Connection, *, instances: int = 100, days: int = 90, 
             await _runs(connection, chance, now, past, days)
             await _held(connection, chance, now, past)
         await _events(connection, chance, now, made, days)
-    await connection.execute("ANALYZE")
+    await connection.execute("ANALYZE instances, days, runs, events, cell_counts, month_counts, sequences")
     return made
 
 
@@ -97,6 +98,7 @@ async def _instance(connection: Connection, chance: random.Random, now: datetime
     return Past(n=n, name=name, pictures=pictures, trouble=trouble, growth=chance.uniform(0.0002, 0.004))
 
 
+@cache
 def _sql(name: str) -> str:
     """One statement of sql/history.sql."""
     parts = (_QUERIES / "history.sql").read_text(encoding="utf-8").split("-- name: ")

@@ -119,9 +119,12 @@ async def read_check(connection: Connection, check: UUID) -> Check | None:
     return None if row is None else Check.of_row(row)
 
 
-async def waiting_checks(connection: Connection, attempts: int, silent: timedelta) -> list[int]:
-    """Numbers of checks that nobody has ended; those begun so often, and silent for so long, are closed as broken."""
-    return [row["n"] for row in await connection.fetch(query("waiting_checks"), attempts, silent)]
+async def waiting_checks(connection: Connection, attempts: int, silent: timedelta, most: int) -> list[int]:
+    """Numbers of checks that are being done, or are next, `most` of them.
+
+    Those that were begun `attempts` times and have been silent for so long are closed as broken.
+    """
+    return [row["n"] for row in await connection.fetch(query("waiting_checks"), attempts, silent, most)]
 
 
 async def begin_check(connection: Connection, number: int) -> Row | None:

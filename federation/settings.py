@@ -209,6 +209,7 @@ class Settings(BaseSettings):
     check_kept_s: float = Field(default=600.0, ge=0)
     check_timeout_s: float = Field(default=120.0, gt=0)
     check_pictures: int = Field(default=1_000, ge=1, le=10_000)
+    checks_at_once: int = Field(default=4, ge=1, le=100)
     checks_per_hour: int = Field(default=60, ge=1)
     client_checks_per_hour: int = Field(default=10, ge=1)
     checks_kept_days: int = Field(default=30, ge=1)

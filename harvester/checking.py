@@ -53,7 +53,7 @@ async def checks_to_do(pool: Pool, settings: Settings) -> list[int]:
     """Numbers of the checks that are to become jobs."""
     silent = timedelta(seconds=settings.check_timeout_s + settings.run_lease_s)
     async with explained("reading checks"), pool.acquire() as connection:
-        return await waiting_checks(connection, ATTEMPTS, silent)
+        return await waiting_checks(connection, ATTEMPTS, silent, settings.checks_at_once)
 
 
 async def do_check(pool: Pool, number: int, settings: Settings) -> str:

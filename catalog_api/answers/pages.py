@@ -14,7 +14,7 @@ from catalog_api.answers.fields import Fields
 from catalog_api.answers.stac import Writer
 from catalog_api.edge.responses import GEOJSON, Answer, Headers, TooBusy
 from catalog_api.index.index import Index
-from catalog_api.search.search import Page
+from catalog_api.search.paging import Page
 from catalog_api.state import Catalog
 
 #: Answers with more pictures than this are streamed, in pieces of this size.

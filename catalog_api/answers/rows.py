@@ -14,7 +14,7 @@ from catalog_api.answers.documents import open_item
 from catalog_api.answers.pages import Form, Links
 from catalog_api.edge.responses import GEOJSON, BadRequest, Headers
 from catalog_api.index.registry import Instance
-from catalog_api.search.search import Page
+from catalog_api.search.paging import Page
 from catalog_api.state import Catalog
 from federation.database import Row
 

@@ -20,7 +20,8 @@ from catalog_api.index.index import Index
 from catalog_api.query.params import joined, merged
 from catalog_api.query.search_params import SearchParams, search_params
 from catalog_api.search.counting import count_matches
-from catalog_api.search.search import Page, search
+from catalog_api.search.paging import Page
+from catalog_api.search.search import search
 from catalog_api.state import Catalog, catalog_of
 
 _GEOJSON_TYPE = "application/geo+json"

@@ -35,7 +35,7 @@ from catalog_api.query.vocabulary import PICTURES, QUERYABLES
 from catalog_api.routes.rss import get_feed
 from catalog_api.search.copies import whole
 from catalog_api.search.listing import ListPage, list_params, list_sequences
-from catalog_api.search.search import Page
+from catalog_api.search.paging import Page
 from catalog_api.search.walks import LAST_ID, RANK_MAX, RANK_MIN, RankPosition, read_copies
 from catalog_api.state import catalog_of
 from federation.database import Row

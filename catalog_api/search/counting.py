@@ -11,7 +11,7 @@ from catalog_api.query.places import Place
 from catalog_api.query.predicates import spliced
 from catalog_api.query.scope import Scope
 from catalog_api.query.search_params import SearchParams
-from catalog_api.search.search import has_place, place_of, scope_of
+from catalog_api.search.asked import has_place, place_of, scope_of
 from federation.database import Row
 from federation.errors import QueryTooLong
 from federation.leaves import LeafSet

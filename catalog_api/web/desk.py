@@ -26,6 +26,8 @@ SAID = (
     "paused", "resumed", "harvest", "reconcile", "changed", "unchanged", "leaving", "brake_confirmed", "brake_refused",
     "moved", "approved", "refused", "taken_down", "takedown_ended", "revoked",
 )  # fmt: skip
+#: What /sign-in says to who signed in a moment ago and is not known now.
+NO_COOKIE = "no_cookie"
 _EXPLAINED = (
     BadRequest, BodyTooLarge, WrongChoice, Forbidden, NotFound, ActRefused, RegistrationRefused, TakedownRefused,
     TooHasty, TooBusy, DatabaseError,
@@ -90,7 +92,8 @@ def desk(make: Made) -> Callable[[Request], Awaitable[Answer]]:
                 raise SignInNeeded
             return await _at_desk(made, make)
         except SignInNeeded:
-            return see(made or Page.plain(request), "/sign-in")
+            said = NO_COOKIE if request.query_params.get("said") == "signed_in" else ""
+            return see(made or Page.plain(request), "/sign-in", said)
         except _EXPLAINED as error:
             return problem_page(request, error, made)
 

@@ -11,12 +11,14 @@ from catalog_api.access.forms import read_form
 from catalog_api.access.visitors import SignInNeeded, visitor_of
 from catalog_api.access.who import Listened
 from catalog_api.edge.responses import Answer, BadRequest, BodyTooLarge, Forbidden, TooBusy, TooHasty
-from catalog_api.web.desk import Desk, desk, see
+from catalog_api.web.desk import NO_COOKIE, Desk, desk, see
 from catalog_api.web.pages import Page, problem_page
 from catalog_api.web.policy import desk_policy
 from federation.errors import DatabaseError
 from federation.sessions import end_session, open_session
 
+#: In the address that follows: a browser that comes there without the cookie kept none.
+_SIGNED_IN = "signed_in"
 _EXPLAINED = (BadRequest, BodyTooLarge, Forbidden, TooHasty, TooBusy, DatabaseError)
 
 
@@ -45,7 +47,7 @@ async def post_sign_in(request: Request) -> Answer:
             listened.was_wrong()
             return _form(made, wrong=True)
         lasts_s = int(made.catalog.settings.session_hours * 3_600)
-        going = see(made, "/operator")
+        going = see(made, "/operator", _SIGNED_IN)
         return replace(going, headers=[*going.headers, set_cookie(request, cookie, lasts_s)])
     except _EXPLAINED as error:
         return problem_page(request, error, made)
@@ -60,8 +62,11 @@ async def post_sign_out(at: Desk) -> Answer:
 
 
 def _form(made: Page, *, wrong: bool = False) -> Answer:
-    out = made.request.query_params.get("said") == "signed_out"
-    return made.answer("sign_in.html", status=403 if wrong else 200, policy=desk_policy(), wrong=wrong, out=out)
+    said = made.request.query_params.get("said", "")
+    return made.answer(
+        "sign_in.html", status=403 if wrong else 200, policy=desk_policy(), wrong=wrong,
+        out=said == "signed_out", lost=said == NO_COOKIE,
+    )  # fmt: skip
 
 
 async def _is_known(made: Page) -> bool:

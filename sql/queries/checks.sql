@@ -26,12 +26,12 @@ FROM checks c WHERE c.id = $1;
 
 -- name: waiting_checks
 -- What there is to do. One that was begun $1 times and never ended, though $2 have passed, kills its worker, or its worker
--- is stopped each time.
+-- is stopped each time. No more than $3 at a time, those of registrations first, so that visits find workers too.
 WITH broken AS (
     UPDATE checks SET ended_at = now(), outcome = 'broken'
     WHERE ended_at IS NULL AND attempt >= $1 AND started_at < now() - $2::interval
 )
-SELECT n FROM checks WHERE ended_at IS NULL AND attempt < $1 ORDER BY n;
+SELECT n FROM checks WHERE ended_at IS NULL AND attempt < $1 ORDER BY registration IS NULL, n LIMIT $3;
 
 -- name: begin_check
 UPDATE checks SET attempt = attempt + 1, started_at = now() WHERE n = $1 AND ended_at IS NULL

@@ -151,6 +151,14 @@ async def test_the_cookie_is_for_this_host_over_https_and_no_script(
     assert set(attributes) == {"Path=/", "Max-Age=43200", "Secure", "HttpOnly", "SameSite=Strict"}
 
 
+async def test_a_browser_that_keeps_no_cookie_is_told(client: httpx2.AsyncClient, factory: Factory) -> None:
+    browser = Browser(client)
+    answer = await browser.sign_in(await link(factory, None))
+    lost = await client.get(answer.headers["location"], headers=HTML)
+    assert lost.headers["location"] == "/sign-in?said=no_cookie"
+    assert "Your browser kept no cookie" in (await client.get(lost.headers["location"], headers=HTML)).text
+
+
 async def test_the_plain_cookie_is_only_for_this_machine(serving: Serving, factory: Factory) -> None:
     async with serving(session_on_loopback_http=True) as client:
         answer = await Browser(client).sign_in(await link(factory, None))

@@ -194,7 +194,7 @@ async def test_leaving_asks_twice(operator: Browser, factory: Factory) -> None:
     page = await operator.get("/operator/north")
     assert "/operator/north/leave" not in forms_of(page), "the first step only leads to the question"
     page = await operator.get("/operator/north/leave")
-    assert "3 pictures in 1 sequences" in text_of(page)
+    assert "Held here: pictures 3, sequences 1." in text_of(page)
     assert (await operator.send("/operator/north/leave", name="nort")).status_code == 400
     assert (await row_of(factory))["state"] == "enabled"
     page = await operator.do("/operator/north/leave", name="north")

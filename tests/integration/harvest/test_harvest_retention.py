@@ -58,7 +58,8 @@ ROWS = {
 
 #: Why the others need none: what there is of the world, sums that are folded, what ends with what it is about.
 BOUNDED = {
-    "accounts", "cameras", "check_steps", "cell_counts", "compactions", "count_deltas", "dictionaries", "epochs", "followups",
+    "accounts", "cameras", "check_steps", "cell_counts", "compactions", "count_deltas", "dictionaries", "epochs",
+    "followups",
     "grid_scales", "health", "instances", "leaf_deltas", "leaf_set", "leaves", "licenses", "locator", "migrations",
     "month_counts", "month_deltas", "paces", "pictures", "ranges", "retries", "sequence_lines", "slots",
     "recalls", "stale_counts", "takedown_copies", "takedowns", "tile_deltas", "tile_versions", "tokens",

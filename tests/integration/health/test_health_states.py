@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from federation.events import Kind, note
-from harvester.days import count_held
+from harvester.days import count_held, expected_at, note_visit
 from harvester.health import watch_health
+from harvester.progress import Progress
 from tests.harvest_world import World
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -208,3 +209,23 @@ async def test_what_is_held_is_counted_when_it_changed(world: World) -> None:
     await world.good_visit()
     assert await count_held(world.pool)
     assert (await days(world))[0]["pictures"] == 6
+
+
+async def test_a_visit_that_was_replaced_writes_no_day(world: World) -> None:
+    (await world.origin()).add_sequence(1)
+    await world.good_visit()
+    before = [dict(row) for row in await days(world)], await world.admin.fetch("SELECT *, xmin::text FROM health")
+    run = await world.admin.fetchval("SELECT run FROM instances")
+    async with world.pool.acquire() as connection:
+        progress = Progress("north", requests=7)
+        await note_visit(connection, 1, run - 1, progress, answered=False, settings=world.settings)
+    after = [dict(row) for row in await days(world)], await world.admin.fetch("SELECT *, xmin::text FROM health")
+    assert after == before
+
+
+async def test_quiet_hours_are_not_waited_for(world: World) -> None:
+    now = datetime.now(UTC)
+    hours = f"{now - timedelta(minutes=5):%H:%M}-{now + timedelta(hours=3):%H:%M}"
+    planned = expected_at(timedelta(seconds=60), hours)
+    assert timedelta(hours=2, minutes=58) < planned - now <= timedelta(hours=3)
+    assert expected_at(timedelta(seconds=60), "") - now < timedelta(seconds=65)

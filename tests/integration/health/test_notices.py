@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import email
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
+import trustme
 from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from federation.database import Role, connect
 from federation.errors import ConfigurationError
 from federation.events import Kind, note
 from federation.settings import EVENT_KINDS, Settings, load_settings
@@ -212,3 +217,58 @@ def test_settings_name_the_kinds_there_are() -> None:
 def test_a_channel_that_cannot_work_is_refused_at_the_start(values: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         load_settings(**values)
+
+
+@asynccontextmanager
+async def mail_server(mailbox: Mailbox, host: str) -> AsyncIterator[Controller]:
+    controller = Controller(mailbox, hostname=host, port=free_port())
+    await asyncio.to_thread(controller.start)
+    try:
+        yield controller
+    finally:
+        await asyncio.to_thread(controller.stop)
+
+
+async def mail_error(world: World, url: str) -> str:
+    """Why a mail server at that address was handed nothing."""
+    settings = harvest_settings(smtp_url=url, mail_from="panofed@example.org", mail_to="us@example.org")
+    assert await tell_events(world.pool, settings) == 0
+    error = await world.admin.fetchval("SELECT last_error FROM notices WHERE channel = 'mail'")
+    assert "pass-word" not in error
+    return str(error)
+
+
+async def test_a_password_is_not_sent_in_the_clear(world: World) -> None:
+    """127.0.0.2 stands for another machine: only the own one's names are trusted without TLS."""
+    await happen(world)
+    mailbox = Mailbox()
+    async with mail_server(mailbox, "127.0.0.2") as controller:
+        error = await mail_error(world, f"smtp://me:pass-word@127.0.0.2:{controller.port}")
+    assert "offers no STARTTLS" in error and mailbox.messages == []
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(world: World) -> None:
+    await happen(world)
+    context, spoke = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), asyncio.Event()
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        spoke.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await mail_error(world, f"smtps://me:pass-word@127.0.0.1:{port}")
+    assert "certificate" in error.lower() and not spoke.is_set()
+
+
+async def test_an_operators_event_waits_to_be_told_too(world: World) -> None:
+    """Who may write events may not write notices: the trigger does."""
+    connection = await connect(world.dsn, Role.OPERATOR, world.settings)
+    try:
+        await note(connection, Kind.REGISTERED, actor="token 1")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("DELETE FROM notices")
+    finally:
+        await connection.close()
+    assert await world.admin.fetchval("SELECT count(*) FROM notices") == 2

@@ -16,6 +16,7 @@ from aiohttp import web
 from federation.check_words import LANGUAGES, check_words
 from federation.checks import Kind, State, Step, ask_check, begin_check, write_step
 from federation.errors import CheckRefused
+from federation.registrations import register
 from federation.settings import Settings
 from harvester.checking import ATTEMPTS, checks_to_do, do_check
 from harvester.probe.run import Result, run_check
@@ -312,6 +313,16 @@ async def test_more_checks_an_hour_are_refused(desk: Desk) -> None:
     with pytest.raises(CheckRefused) as caught:
         await ask_check(desk.visitor, "https://a3.example.org/api", few)
     assert caught.value.wait_s > 0
+
+
+async def test_few_checks_are_done_at_a_time_and_registrations_first(desk: Desk) -> None:
+    few = harvest_settings(checks_at_once=2)
+    for number in range(3):
+        await ask_check(desk.visitor, f"https://a{number}.example.org/api", few)
+    await register(desk.visitor, desk.wish(), few)
+    assert await checks_to_do(desk.pool, few) == [4, 1]
+    await do_check(desk.pool, 4, few)
+    assert await checks_to_do(desk.pool, few) == [1, 2]
 
 
 async def test_a_check_whose_worker_died_is_done_anew_by_another(desk: Desk) -> None:
