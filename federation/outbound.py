@@ -21,7 +21,7 @@ from yarl import URL
 
 from federation.addresses import why_address_refused
 from federation.errors import CircuitOpen, OriginMalformed, OriginUnreachable
-from federation.outbound_answers import Answers
+from federation.outbound_answers import Answers, LookedAt
 from federation.outbound_body import ACCEPT_ENCODING, Body, BodyFault
 from federation.outbound_faults import (
     EXCHANGE_ERRORS,
@@ -140,6 +140,7 @@ class OriginSession:
             trust_env=False,
             auto_decompress=False,
             middlewares=(_without_hidden_retry,),
+            response_class=LookedAt,
         )
         return self
 

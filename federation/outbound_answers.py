@@ -7,6 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import ClientResponse
+from aiohttp.connector import Connection
+
+
+class LookedAt(ClientResponse):
+    """A response that knows the certificate of its connection, which it gives back with the end of its body."""
+
+    certificate_until: datetime | None = None
+
+    async def start(self, connection: Connection) -> ClientResponse:
+        """See ClientResponse."""
+        shown = None if connection.transport is None else connection.transport.get_extra_info("peercert")
+        if shown and "notAfter" in shown:
+            self.certificate_until = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
+        return await super().start(connection)
 
 
 @dataclass(slots=True)
@@ -24,8 +38,6 @@ class Answers:
         self.slowest_s = max(self.slowest_s, seconds)
 
     def look_at(self, response: ClientResponse) -> None:
-        """Read the certificate. An answer that came in one piece has given its connection back: another one will do."""
-        transport = None if response.connection is None else response.connection.transport
-        shown = None if transport is None else transport.get_extra_info("peercert")
-        if shown and "notAfter" in shown:
-            self.certificate_until = datetime.fromtimestamp(ssl.cert_time_to_seconds(shown["notAfter"]), UTC)
+        """Keep what it knows."""
+        if isinstance(response, LookedAt) and response.certificate_until is not None:
+            self.certificate_until = response.certificate_until

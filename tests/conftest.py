@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
+
 collect_ignore_glob = ["*conftest.py"]
+
+# how long an example takes is the machine's business: other parts of the suite run beside
+settings.register_profile("panofed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("panofed")

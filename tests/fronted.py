@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -10,11 +11,14 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+#: Status, body, headers.
+Answered = tuple[int, bytes, Mapping[str, str]]
+
 _HOPS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 
 
 class Fronted:
-    """Forwards to the instance at `behind`, under its own address. `files`: by path, beside the API."""
+    """Forwards to the instance at `behind`, under its own address. `files`: by path, beside the API. When nobody is behind it: 502."""
 
     def __init__(self, behind: str) -> None:
         parts = urlsplit(behind)
@@ -48,9 +52,16 @@ class Fronted:
             return web.Response(text=self.files[request.path])
         headers = {name: value for name, value in request.headers.items() if name.lower() != "connection"}
         url = URL(f"{self.behind}{request.raw_path}", encoded=True)
-        async with self._client.get(url, headers=headers, allow_redirects=False) as answer:
-            body = await answer.read()
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOPS}
-            if self.forgets_cors:
-                kept = {name: value for name, value in kept.items() if not name.lower().startswith("access-control")}
-            return web.Response(body=body, status=answer.status, headers=kept)
+        try:
+            status, body, answered = await self._ask(self._client, url, headers)
+        except aiohttp.ClientConnectionError:
+            return web.Response(status=502, text="nobody is there")
+        kept = {name: value for name, value in answered.items() if name.lower() not in _HOPS}
+        if self.forgets_cors:
+            kept = {name: value for name, value in kept.items() if not name.lower().startswith("access-control")}
+        return web.Response(body=body, status=status, headers=kept)
+
+    @staticmethod
+    async def _ask(client: aiohttp.ClientSession, url: URL, headers: dict[str, str]) -> Answered:
+        async with client.get(url, headers=headers, allow_redirects=False) as answer:
+            return answer.status, await answer.read(), answer.headers

@@ -20,13 +20,14 @@ BOX = "2.3,48.8,2.4,48.9"
 
 @dataclass(slots=True)
 class Traces:
-    """What to look for, and where else besides: `others` are ids of pictures and sequences of other instances."""
+    """What to look for, and where: `others` are paths of other instances' records, `place` is where pictures are."""
 
     client: httpx2.AsyncClient
     ids: frozenset[str]
     user: str
     sequences: tuple[str, ...]
     others: tuple[str, ...] = ()
+    place: tuple[float, float] = PLACE
 
     @classmethod
     def of(cls, client: httpx2.AsyncClient, origin: Origin, user: str, *others: Origin) -> Traces:
@@ -51,11 +52,11 @@ class Traces:
 
     def _paths(self) -> Iterator[str]:
         picture = next(each for each in sorted(self.ids) if each not in (*self.sequences, self.user))
-        yield from _SEARCHES
+        yield from _searches(self.place)
         yield f"/api/search?ids={','.join(sorted(self.ids))}"
         yield f"/api/search?ids={','.join(sorted(self.ids))}&sortby=-datetime"
         yield f"/api/search?collections={','.join(self.sequences)}"
-        yield f"/api/search?bbox={BOX}&collections={','.join(self.sequences)}"
+        yield f"/api/search?bbox={box_of(self.place)}&collections={','.join(self.sequences)}"
         for id in self.sequences:
             yield f"/api/collections/{id}"
             yield f"/api/collections/{id}/items"
@@ -69,33 +70,36 @@ class Traces:
         yield from ("/api", "/api/stats", "/api/changes", "/api/health")
         yield from ("/api/instances", "/api/configuration", "/instances")
         for z in (6, 10, 13, 14, 15):
-            yield from (f"/api/{kind}/{tile_of(z)}" for kind in ("map", "map/2", f"users/{self.user}/map"))
+            yield from (f"/api/{kind}/{tile_of(z, self.place)}" for kind in ("map", "map/2", f"users/{self.user}/map"))
 
 
 def _item(sequence: str, picture: str) -> tuple[str, str]:
     return f"/api/pictures/{picture}", f"/api/collections/{sequence}/items/{picture}"
 
 
-_SEARCHES = (
-    "/api/search",
-    "/api/search?limit=2",
-    f"/api/search?bbox={BOX}",
-    f"/api/search?bbox={BOX}&limit=2",
-    f"/api/search?bbox={BOX}&datetime=2020-01-01T00:00:00Z/..",
-    f"/api/search?bbox={BOX}&sortby=-datetime",
-    f"/api/search?bbox={BOX}&filter=view:azimuth=90",
-    "/api/search?bbox=-180,-80,180,80",
-    "/api/search?sortby=id",
-    "/api/search?sortby=-datetime&limit=3",
-    "/api/search?sortby=panofed:indexed",
-    "/api/search?filter=view:azimuth=90",
-    f"/api/search?place_position={PLACE[0]},{PLACE[1]}&place_distance=0-100",
-)
+def _searches(place: tuple[float, float]) -> Iterator[str]:
+    box = box_of(place)
+    yield from ("/api/search", "/api/search?limit=2", f"/api/search?bbox={box}", f"/api/search?bbox={box}&limit=2")
+    yield f"/api/search?bbox={box}&datetime=2020-01-01T00:00:00Z/.."
+    yield f"/api/search?bbox={box}&sortby=-datetime"
+    yield f"/api/search?bbox={box}&filter=view:azimuth=90"
+    yield "/api/search?bbox=-180,-80,180,80"
+    yield "/api/search?sortby=id"
+    yield "/api/search?sortby=-datetime&limit=3"
+    yield "/api/search?sortby=panofed:indexed"
+    yield "/api/search?filter=view:azimuth=90"
+    yield f"/api/search?place_position={place[0]},{place[1]}&place_distance=0-100"
 
 
-def tile_of(z: int) -> str:
+def box_of(place: tuple[float, float]) -> str:
+    """A box around it, as `bbox` has it."""
+    longitude, latitude = place
+    return f"{longitude - 0.05:.3f},{latitude - 0.05:.3f},{longitude + 0.05:.3f},{latitude + 0.05:.3f}"
+
+
+def tile_of(z: int, place: tuple[float, float] = PLACE) -> str:
     """The tile of the place."""
-    x, y = (float(each) * (1 << z) for each in (across(np.array(PLACE[0])), down(np.array(PLACE[1]))))
+    x, y = (float(each) * (1 << z) for each in (across(np.array(place[0])), down(np.array(place[1]))))
     return f"{z}/{int(x)}/{int(y)}.mvt"
 
 

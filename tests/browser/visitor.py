@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from tests.acceptance.federated import FederatedCatalog
+from tests.acceptance.federated import ServedCatalog
 
 DESK = {"width": 1100, "height": 700}
 PHONE = {"width": 390, "height": 844}
@@ -127,8 +127,13 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, site: FederatedCatalog, **options: Any) -> AsyncIterator[Visitor]:
-    """A fresh browser without any memory. At the end it must have asked nobody but the catalog and its instances."""
+async def visiting(
+    browser: Browser, site: ServedCatalog, also: Sequence[str] = (), **options: Any
+) -> AsyncIterator[Visitor]:
+    """A fresh browser without any memory.
+
+    At the end it must have asked nobody but the catalog, its instances, and those at the addresses `also`.
+    """
     options = {"viewport": DESK, "locale": "en-GB"} | options
     context: BrowserContext = await browser.new_context(**options)
     page, met = await context.new_page(), Met()
@@ -138,7 +143,7 @@ async def visiting(browser: Browser, site: FederatedCatalog, **options: Any) -> 
     base = site.url.removesuffix("/api")
     try:
         yield Visitor(page=page, base=base, met=met)
-        known = {urlsplit(each).netloc for each in (base, *(instance.url for instance in site.instances))}
+        known = {urlsplit(each).netloc for each in (base, *also, *(one.url for one in site.instances))}
         assert met.hosts <= known, sorted(met.hosts - known)
         assert not met.unexpected(), met.unexpected()
     finally:

@@ -39,7 +39,7 @@ def is_in(box: Box, longitude: float, latitude: float) -> bool:
     return inside and box.south <= latitude <= box.north
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(longitudes, latitudes)
 @example(180.0, -16.8)
 @example(-180.0, 90.0)
@@ -116,7 +116,7 @@ def world_of_leaves() -> LeafSet:
 boxes = st.tuples(longitudes, latitudes, st.floats(0, 30), st.floats(0, 30))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(longitudes, latitudes, boxes)
 @example(180.0, -16.8, (179.9, -17.0, 0.2, 1.0))
 def test_covering_never_leaves_out_the_leaf_of_a_point_in_the_box(
@@ -135,7 +135,7 @@ def test_covering_never_leaves_out_the_leaf_of_a_point_in_the_box(
         assert leaf in leaves.covering(box)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(longitudes, latitudes)
 def test_what_a_leaf_held_is_found_in_what_stands_for_it(longitude: float, latitude: float) -> None:
     leaves, finest = world_of_leaves(), cell_of(longitude, latitude)
