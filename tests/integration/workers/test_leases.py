@@ -90,7 +90,7 @@ async def test_a_replaced_run_writes_nothing_more(world: World) -> None:
         "advance_first_crawl": (instance, uuid.uuid4(), None, old),
         "advance_cursor": (instance, None, old),
         "keep_capabilities": (instance, "{}", old),
-        "keep_configuration": (instance, '{"changed": 1}', "9", old),
+        "keep_configuration": (instance, '{"changed": 1}', "9", old, ["core"]),
         "visit_succeeded": (instance, old, timedelta(0), True),
         "visit_failed": (instance, old, "late", timedelta(0)),
         "end_run": (old, "done"),
