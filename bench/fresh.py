@@ -20,9 +20,10 @@ from bench.real import real_instance
 from panofed.demo.api import Api
 from panofed.demo.changes import rename_sequence
 
-CHANGES = 12
-#: Between one change being served and the next being made: at random, so that no rhythm of visits is met.
-_PAUSE_S = (6.0, 40.0)
+CHANGES = 8
+#: Between one change being served and the next being made: at random, so that no rhythm of visits is met; more than the
+#: least time between two pings.
+_PAUSE_S = (11.0, 40.0)
 _NEVER_S = 300.0
 _TOKEN = re.compile(r"panofed_[A-Za-z0-9_-]{43}")
 

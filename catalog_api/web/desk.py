@@ -95,9 +95,15 @@ def desk(make: Made) -> Callable[[Request], Awaitable[Answer]]:
             said = NO_COOKIE if request.query_params.get("said") == "signed_in" else ""
             return see(made or Page.plain(request), "/sign-in", said)
         except _EXPLAINED as error:
-            return problem_page(request, error, made)
+            return problem_page(request, error, made, back=_form_of(request))
 
     return answer
+
+
+def _form_of(request: Request) -> str:
+    """The page that has the form which was sent, as /admin/access: what is done there is a step or two below it."""
+    place = request.url.path.split("/")[:3]
+    return "/".join(place) if request.method == "POST" and len(place) == 3 else ""
 
 
 def admin_desk(make: Made) -> Callable[[Request], Awaitable[Answer]]:

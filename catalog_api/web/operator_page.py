@@ -42,12 +42,15 @@ async def get_instance(at: Desk) -> Answer:
 async def get_leave(at: Desk) -> Answer:
     """GET /operator/{name}/leave: the second question before an instance leaves."""
     one = await _one(at)
-    return at.answer("leave.html", one=one, base=_base(one["name"]))
+    return at.answer("leave.html", one=one, base=_base(one["name"]), wrong=False)
 
 
 @desk
 async def post_leave(at: Desk) -> Answer:
-    """POST /operator/{name}/leave: only with the instance's name written out."""
+    """POST /operator/{name}/leave: only with the instance's name written out; else it is asked again."""
+    one = await _one(at)
+    if at.fields.get("name", "").strip() != one["name"]:
+        return at.answer("leave.html", status=400, one=one, base=_base(one["name"]), wrong=True)
     return await _do(at, "leave")
 
 

@@ -94,15 +94,18 @@ def page(make: Made) -> Callable[[Request], Awaitable[Answer]]:
     return get
 
 
-def problem_page(request: Request, error: Exception, made: Page | None = None) -> Answer:
-    """What went wrong, and where to go from here. An id in the address may be known to another page."""
+def problem_page(request: Request, error: Exception, made: Page | None = None, *, back: str = "") -> Answer:
+    """What went wrong, and where to go from here: `back` to the page of a form that was sent, where there is one.
+
+    An id in the address may be known to another page.
+    """
     if made is None:
         made = Page.plain(request)
     plain = explain(error)
     identifier = _UUID.search(f"{request.url.path}?{request.url.query}")
     answer = made.answer(
         "problem.html", status=plain.status, title=made.words.say(_TITLES[plain.status]), problem=str(error),
-        code=plain.status, identifier=identifier[0].lower() if identifier else "",
+        code=plain.status, identifier=identifier[0].lower() if identifier else "", back=back,
     )  # fmt: skip
     return Answer(
         body=answer.body, status=answer.status, media_type=HTML, cache=plain.cache,

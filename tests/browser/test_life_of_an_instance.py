@@ -227,7 +227,6 @@ async def it_leaves(life: Life, token: str, traces: Traces) -> None:
     await page.get_by_role("button", name=f"Remove {NAME} for good").click()
     await page.get_by_role("alert").wait_for()
     assert await traces.look(), "nothing happened yet"
-    await visitor.open(f"/operator/{NAME}/leave")
     await page.get_by_label(f"Write {NAME} to go on").fill(NAME)
     await page.screenshot(path=f"{visitor.shots}-leave.png", full_page=True)
     await page.get_by_role("button", name=f"Remove {NAME} for good").click()

@@ -173,7 +173,7 @@ async def test_it_works_by_keyboard_alone(visit: Visit, streets: dict[str, Stree
     await visitor.see_map(*LAYERS)
     # the map takes what is typed once it is there: from the beginning of the page on
     await page.locator(".skip").focus()
-    for name in ("Skip to content", "Panoramax federated catalog", "Map", "Sequences", "About", "API", "FR"):
+    for name in ("Skip to content", "Panoramax federated catalog", "Map", "Sequences", "Instances", "About", "API", "FR"):
         focused = await page.evaluate(
             "() => document.activeElement.ariaLabel ?? document.activeElement.innerText.trim()"
         )
@@ -223,7 +223,7 @@ async def test_it_can_stand_in_another_page(visit: Visit, streets: dict[str, Str
 async def test_it_speaks_french(visit: Visit, streets: dict[str, Street]) -> None:
     visitor = await visit(f"/?pic={streets['flat'].items[0]['id']}", locale="fr-FR")
     await visitor.see_picture(streets["flat"].items[0]["id"])
-    assert await visitor.page.locator("header nav").inner_text() == "Carte\nSéquences\nÀ propos\nAPI\nEN"
+    assert await visitor.page.locator("header nav").inner_text() == "Carte\nSéquences\nInstances\nÀ propos\nAPI\nEN"
     await visitor.page.get_by_text("Agrandir").wait_for()
     await visitor.page.get_by_role("link", name="EN", exact=True).click()
     await visitor.page.wait_for_url("**lang=en*")
