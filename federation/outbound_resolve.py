@@ -6,7 +6,8 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver as AbstractResolver
+from aiohttp.abc import ResolveResult
 
 from federation.addresses import is_loopback_host
 

@@ -43,8 +43,8 @@ class Fronted:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._runner is not None and self._client is not None
-        await self._client.close()
         await self._runner.cleanup()
+        await self._client.close()
 
     async def _forward(self, request: web.Request) -> web.Response:
         assert self._client is not None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from aiohttp.abc import AbstractResolver
-
 from federation.checks import Finding, State
 from federation.errors import (
     AddressRefused,
@@ -20,6 +18,7 @@ from federation.errors import (
 )
 from federation.instances_fields import clip
 from federation.outbound import Answer, OriginSession
+from federation.outbound_resolve import AbstractResolver
 from federation.settings import Settings
 from harvester.client import InstanceClient
 from harvester.listing import Listed

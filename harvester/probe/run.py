@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from aiohttp.abc import AbstractResolver
-
 from federation.checks import State, Step
 from federation.errors import AddressRefused, OriginError, RecordRefused
 from federation.outbound import OriginSession
+from federation.outbound_resolve import AbstractResolver
 from federation.settings import Settings
 from harvester.client import InstanceClient
 from harvester.probe import assets, changes, describe, proof, reach, records, speak

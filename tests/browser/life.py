@@ -28,6 +28,7 @@ from tests.receiver import SECRET, Receiver, receiving
 from tests.traces import Traces
 
 PATIENCE_S = 60.0
+LYON = (4.85, 45.75)
 #: Everything soon: visits each second, late after 2 s, an export right after each change that recalls something.
 QUICK: dict[str, Any] = {
     "cadence_s": 1.0, "cadence_failing_s": 2.0, "health_late_s": 2.0, "health_failures": 6, "breaker_faults": 0,
@@ -109,12 +110,13 @@ class Life:
 def _traces(client: httpx2.AsyncClient, url: str) -> Traces:
     sequences, items = anonymous_collections(url), anonymous_items(url)
     producers = {each["name"]: each["id"] for row in sequences.values() for each in row["providers"] if "id" in each}
-    # a street in a city: the others are on islands and at the poles
-    street = next(each for each in items.values() if each["properties"]["original_file:name"])
-    return Traces(
-        client, frozenset({*sequences, *items, producers["alice"]}), producers["alice"], tuple(sequences),
-        place=tuple(street["geometry"]["coordinates"]),
-    )  # fmt: skip
+    alice = producers["alice"]
+    places = (
+        each["geometry"]["coordinates"] for each in items.values() if alice in {by.get("id") for by in each["providers"]}
+    )
+    # in the city: other streets are on islands and at the poles
+    place = next((x, y) for x, y in places if LYON[0] - 1 < x < LYON[0] + 1 and LYON[1] - 1 < y < LYON[1] + 1)
+    return Traces(client, frozenset({*sequences, *items, alice}), alice, tuple(sequences), place=place)
 
 
 @asynccontextmanager

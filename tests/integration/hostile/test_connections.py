@@ -23,7 +23,7 @@ ROOMS = ("federation", "harvester", "catalog_api", "panofed")
 WAYS_OUT = {
     "socket", "_socket", "ssl", "urllib.request", "urllib3", "requests", "httpx", "httpx2", "http.client", "ftplib",
     "smtplib", "poplib", "imaplib", "nntplib", "telnetlib", "xmlrpc.client", "aiohttp", "pycurl", "websockets",
-    "wsproto", "pystac_client", "multiprocessing.connection", "aiodns", "dns",
+    "wsproto", "pystac_client", "multiprocessing.connection", "aiodns", "dns", "aiosmtplib",
 }  # fmt: skip
 #: What else asyncio and others have for it.
 CALLS_OUT = {
@@ -145,5 +145,8 @@ def test_a_way_out_would_be_seen(tmp_path: Path) -> None:
 def test_only_outbound_makes_sessions_with_sockets_of_their_own() -> None:
     makers = re.compile(r"ClientSession\(|TCPConnector\(|socket\.socket\(")
     there = [path.relative_to(ROOT).as_posix() for path in MODULES if makers.search(path.read_text(encoding="utf-8"))]
-    assert "federation/outbound.py" in there
-    assert [name for name in there if name.startswith(("federation/", "harvester/"))] == ["federation/outbound.py"]
+    # visits and checks; notices to an administrator's address; certificates: each asks the guard about every address
+    guarded = {"federation/outbound.py", "federation/outbound_post.py", "federation/outbound_tls.py"}
+    assert {name for name in there if name.startswith(("federation/", "harvester/"))} == guarded
+    for name in guarded:
+        assert "why_address_refused(" in (ROOT / name).read_text(encoding="utf-8")
