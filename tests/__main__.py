@@ -17,17 +17,20 @@ class Part:
     name: str
     budget_s: int
     folders: tuple[str, ...]
-    ignored: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """What to start."""
-        ignored = [f"--ignore={folder}" for folder in self.ignored]
-        return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *self.folders, *ignored]
+        return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *self.folders]
 
 
-_CATALOG = ("tests/integration/catalog", "tests/integration/tiles")
-_CRASH = ("tests/integration/crash", "tests/integration/hostile")
-#: What runs one after the other, beside the other lane.
+_ROOT = "tests/integration/"
+
+
+def _rooms(*names: str) -> tuple[str, ...]:
+    return tuple(_ROOT + name for name in names)
+
+
+#: What runs one after the other, beside the other lanes.
 LANES = (
     (
         Part(
@@ -35,11 +38,20 @@ LANES = (
             budget_s=60,
             folders=("federation", "harvester", "catalog_api", "panofed", "bench", "tests/unit"),
         ),
-        Part(name="integration", budget_s=300, folders=("tests/integration",), ignored=(*_CATALOG, *_CRASH)),
+        Part(
+            name="harvesting",
+            budget_s=300,
+            folders=_rooms("harvest", "index", "instances", "database", "workers", "leaving"),
+        ),
+        Part(name="crash", budget_s=240, folders=_rooms("crash", "hostile")),
     ),
     (
-        Part(name="catalog", budget_s=300, folders=_CATALOG),
-        Part(name="crash", budget_s=240, folders=_CRASH),
+        Part(name="catalog", budget_s=300, folders=_rooms("catalog", "tiles")),
+        Part(
+            name="operating",
+            budget_s=300,
+            folders=_rooms("registration", "health", "outbound", "cluster", "operations"),
+        ),
     ),
     (
         Part(name="acceptance", budget_s=360, folders=("tests/acceptance",)),
