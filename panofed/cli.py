@@ -1,47 +1,69 @@
-"""The command line: `panofed --help` says what there is."""
+"""The command line: `panofed --help` says what there is. A command's module is imported when it is called."""
 
 from __future__ import annotations
 
-import typer
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
-from panofed.admin_cli import admin_app
-from panofed.check_cli import check
-from panofed.db_cli import db_app
-from panofed.export_cli import export_app
-from panofed.harvest_cli import harvest
-from panofed.instances_cli import instances_app
-from panofed.leaving_cli import leave_command
-from panofed.moving_cli import move_command
-from panofed.registrations_cli import registrations_app
-from panofed.run_cli import demo, doctor, run, serve
-from panofed.runs_cli import runs
-from panofed.takedowns_cli import takedowns_app
-from panofed.tokens_cli import tokens_app
-from panofed.worker_cli import worker
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+#: By name, in the order of the help: the module, and what in it is the command or the group of commands.
+COMMANDS = {
+    "run": ("panofed.run_cli", "run"),
+    "serve": ("panofed.run_cli", "serve"),
+    "harvest": ("panofed.harvest_cli", "harvest"),
+    "worker": ("panofed.worker_cli", "worker"),
+    "runs": ("panofed.runs_cli", "runs"),
+    "demo": ("panofed.run_cli", "demo"),
+    "doctor": ("panofed.run_cli", "doctor"),
+    "instances": ("panofed.instances_group", "instances_app"),
+    "takedowns": ("panofed.takedowns_cli", "takedowns_app"),
+    "registrations": ("panofed.registrations_cli", "registrations_app"),
+    "admin": ("panofed.admin_cli", "admin_app"),
+    "export": ("panofed.export_cli", "export_app"),
+    "db": ("panofed.db_cli", "db_app"),
+}
+
+
+def _panofed() -> None:
+    """Federation harvester and meta-catalog for Panoramax: every registered instance in one STAC API."""
+
+
+class Commands(TyperGroup):
+    """All of them, none imported before its turn: a server that starts needs no tables, a table no server."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; where there is none, the error names those that are like it."""
+        if cmd_name not in COMMANDS:
+            like = " or ".join(map(repr, get_close_matches(cmd_name, COMMANDS)))
+            ctx.fail(f"No such command {cmd_name!r}." + (f" Did you mean {like}?" if like else ""))
+        module, name = COMMANDS[cmd_name]
+        made, holder = getattr(import_module(module), name), typer.Typer(add_completion=False)
+        holder.callback()(_panofed)
+        if isinstance(made, typer.Typer):
+            holder.add_typer(made, name=cmd_name)
+        else:
+            holder.command(cmd_name)(made)
+        return get_group(holder).commands[cmd_name]
+
 
 app = typer.Typer(
     name="panofed",
+    cls=Commands,
     help="Federation harvester and meta-catalog for Panoramax: every registered instance in one STAC API.",
     no_args_is_help=True,
     add_completion=False,
 )
-app.command()(run)
-app.command()(serve)
-app.command()(harvest)
-app.command()(worker)
-app.command()(runs)
-app.command()(demo)
-app.command()(doctor)
-instances_app.command("check")(check)
-instances_app.command("leave")(leave_command)
-instances_app.command("move")(move_command)
-instances_app.add_typer(tokens_app, name="token")
-app.add_typer(instances_app, name="instances")
-app.add_typer(takedowns_app, name="takedowns")
-app.add_typer(registrations_app, name="registrations")
-app.add_typer(admin_app, name="admin")
-app.add_typer(export_app, name="export")
-app.add_typer(db_app, name="db")
+
+
+app.callback()(_panofed)
 
 
 def main() -> None:

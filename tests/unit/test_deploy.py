@@ -24,8 +24,9 @@ PROGRAM = "/opt/panofed/.venv/bin/panofed"
 def commands() -> set[str]:
     """What the program can be asked for, with the commands of its groups."""
     group: Any = typer.main.get_command(app)
-    below = {f"{name} {each}" for name, command in group.commands.items() for each in getattr(command, "commands", {})}
-    return {*group.commands, *below}
+    names = group.list_commands(None)
+    groups = {name: getattr(group.get_command(None, name), "commands", {}) for name in names}
+    return {*names, *(f"{name} {each}" for name, below in groups.items() for each in below)}
 
 
 def instructions() -> list[tuple[str, str]]:

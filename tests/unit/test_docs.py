@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -41,13 +42,12 @@ def code_of(page: str) -> str:
 def commands() -> Iterator[str]:
     """Every command of the program, such as "db start"."""
 
-    def walk(command: object, prefix: str) -> Iterator[str]:
-        children: dict[str, object] | None = getattr(command, "commands", None)
-        if children is None:
+    def walk(command: Any, prefix: str) -> Iterator[str]:
+        if not hasattr(command, "list_commands"):
             yield prefix
             return
-        for name, child in children.items():
-            yield from walk(child, f"{prefix} {name}".strip())
+        for name in command.list_commands(None):
+            yield from walk(command.get_command(None, name), f"{prefix} {name}".strip())
 
     return walk(typer.main.get_command(app), "")
 
