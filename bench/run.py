@@ -114,7 +114,8 @@ def api(options: argparse.Namespace) -> list[Result]:
         results = run(plan, Dataset(spec))
     measured = [asdict(result) for result in results]
     body = {"spec": asdict(spec), "settings": dict(product.settings), "peer": state, "results": measured}
-    _keep(options, f"api-{spec.items}{suffix_of(options)}", markdown(results), body)
+    workers = f"-workers{options.workers}" if options.workers > 1 else ""
+    _keep(options, f"api-{spec.items}{suffix_of(options)}{workers}", markdown(results), body)
     return results
 
 

@@ -6,11 +6,12 @@ Each act is one function, in the caller's transaction, and is written into the e
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
+from federation.asset_hosts import clean_hosts
 from federation.database import Connection, Row
 from federation.errors import ActRefused, CheckRefused
 from federation.events import COMMAND_LINE, Kind, note
@@ -122,6 +123,25 @@ async def change(
             with suppress(CheckRefused):
                 await prove_again(connection, instance, settings)
     return after
+
+
+async def confirm_hosts(connection: Connection, instance: int, hand: Hand, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Say which hosts besides its own its pictures may lie on, instead of those that were; returns them as kept."""
+    row = await _locked(connection, instance)
+    if not hand.admin:
+        raise ActRefused("only an administrator confirms hosts of pictures")
+    _not_by_file(row)
+    try:
+        confirmed = clean_hosts(hosts)
+    except ValueError as error:
+        raise WrongChoice("asset_hosts", " ".join(hosts), str(error)) from error
+    before = tuple(row["asset_hosts"])
+    if confirmed != before:
+        await connection.execute(query("confirm_hosts"), instance, list(confirmed))
+        values = {"asset_hosts": [" ".join(before), " ".join(confirmed)]}
+        details: dict[str, object] = {"changed": ["asset_hosts"], "values": values}
+        await note(connection, Kind.SETTINGS_CHANGED, actor=hand.actor, instance=instance, details=details)
+    return confirmed
 
 
 async def move(connection: Connection, instance: int, hand: Hand, url: str) -> str:

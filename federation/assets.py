@@ -11,6 +11,8 @@ _WANTED = {
     "sd": (("sd", "visual", "overview"), ("visual", "overview", "data", "thumbnail")),
     "thumb": (("thumb", "thumbnail", "preview"), ("thumbnail", "overview", "visual", "data")),
 }
+#: All of them.
+SIZES = tuple(_WANTED)
 
 
 def asset_href(assets: Any, size: str) -> str | None:

@@ -30,7 +30,7 @@ class InstanceEntry:
 
     `pictures` says how large it was when the entry was written; `requests_per_s` (0: no limit) and `concurrency`
     replace the settings of the same name for this instance, and so does `cadence_s`; in `quiet_hours` ("22:00-06:00",
-    UTC) no visit begins; `line` is where the entry starts.
+    UTC) no visit begins; `asset_hosts` are where else its pictures lie; `line` is where the entry starts.
     """
 
     id: str
@@ -42,6 +42,7 @@ class InstanceEntry:
     concurrency: int | None = None
     cadence_s: float | None = None
     quiet_hours: str = ""
+    asset_hosts: tuple[str, ...] = ()
     contact: str = ""
     note: str = ""
     line: int = field(default=0, compare=False)
@@ -280,6 +281,7 @@ def _values(entry: InstanceEntry, row: Row | None) -> dict[str, Any]:
         "source": "file",
         "cadence_s": entry.cadence_s,
         "quiet_hours": entry.quiet_hours,
+        "asset_hosts": list(entry.asset_hosts),
     }
 
 
@@ -296,8 +298,12 @@ def _changes(row: Row | None, entry: InstanceEntry) -> Iterator[InstanceChange]:
     for name, after in _values(entry, row).items():
         if name != "state_reason" and not _same(row[name], after):
             yield InstanceChange(
-                id=entry.id, name=entry.name, field=name, before=str(row[name] or ""), after=str(after or "")
+                id=entry.id, name=entry.name, field=name, before=_told_value(row[name]), after=_told_value(after)
             )
+
+
+def _told_value(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value or "")
 
 
 async def _write(connection: Connection, entry: InstanceEntry, row: Row | None) -> None:

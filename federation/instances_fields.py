@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from federation.asset_hosts import HOSTS_MOST, clean_hosts
 from federation.quiet_hours import QuietHours
 
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
@@ -161,6 +162,15 @@ def _quiet_hours(node: yaml.Node) -> str:
     return text
 
 
+def _asset_hosts(node: yaml.Node) -> tuple[str, ...]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise WrongValue(f"must be a list of at most {HOSTS_MOST} hosts, not {shown(node)}")
+    try:
+        return clean_hosts(_text(each) for each in node.value)
+    except ValueError as error:
+        raise WrongValue(str(error)) from error
+
+
 REQUIRED = ("id", "name", "url")
 READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "id": _slug,
@@ -172,6 +182,7 @@ READERS: Mapping[str, Callable[[yaml.Node], Any]] = {
     "concurrency": _integer(1, 32),
     "cadence_s": _seconds,
     "quiet_hours": _quiet_hours,
+    "asset_hosts": _asset_hosts,
     "contact": _text,
     "note": _text,
 }

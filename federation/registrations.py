@@ -14,6 +14,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
+import orjson
+
+from federation.asset_hosts import hosts_found
 from federation.checks import Kind as CheckKind
 from federation.checks import ask_check
 from federation.database import Connection, Row
@@ -239,14 +242,24 @@ async def settle(connection: Connection, number: int, outcome: str, proved_by: s
     else:
         following = State.AWAITING_APPROVAL
     await connection.execute(query("set_registration_state"), number, following.value, "")
-    if following is State.AWAITING_APPROVAL and _needs_nobody(row, settings):
+    if following is State.AWAITING_APPROVAL and await _needs_nobody(connection, row, settings):
         with suppress(RegistrationRefused):  # somebody has its name or address by now: a moderator's to see
             await approve(connection, number, HARVESTER)
 
 
-def _needs_nobody(row: Row, settings: Settings) -> bool:
-    """A move needs its proof alone; a new instance whose faces are not blurred needs somebody to look at it always."""
-    return row["moves"] is not None or (settings.registration == "automatic" and row["blurring"] != "none")
+async def _needs_nobody(connection: Connection, row: Row, settings: Settings) -> bool:
+    """A move needs its proof alone; a new instance whose faces are not blurred, or whose pictures lie on other hosts,
+    needs somebody to look at it always."""
+    if row["moves"] is not None:
+        return True
+    automatic = settings.registration == "automatic" and row["blurring"] != "none"
+    return automatic and not await hosts_to_confirm(connection, row["n"])
+
+
+async def hosts_to_confirm(connection: Connection, registration: int) -> tuple[str, ...]:
+    """Where else its pictures lie, as the last full check saw it: the approval confirms these hosts."""
+    rows = await connection.fetch(query("findings_of_registration"), registration)
+    return hosts_found([finding for row in rows for finding in orjson.loads(row["findings"])])
 
 
 async def _note_proof(connection: Connection, row: Row, proved_by: str) -> None:
@@ -263,7 +276,10 @@ async def _note_proof(connection: Connection, row: Row, proved_by: str) -> None:
 
 
 async def approve(connection: Connection, registration: int, actor: str) -> int:
-    """Let it in: the number of its instance, which is due now. RegistrationRefused unless it awaits approval."""
+    """Let it in: the number of its instance, which is due now. RegistrationRefused unless it awaits approval.
+
+    Hosts besides its own that its pictures lie on are confirmed with it.
+    """
     async with connection.transaction():
         await connection.execute(query("lock_registry"))
         row = await _held(connection, registration)
@@ -274,14 +290,17 @@ async def approve(connection: Connection, registration: int, actor: str) -> int:
         taken = await _taken(connection, row["name"], row["place"], None)
         if taken:
             raise RegistrationRefused(taken)
+        hosts = list(await hosts_to_confirm(connection, registration))
         instance: int = await connection.fetchval(
-            query("add_registered"), str(uuid4()), row["name"], row["url"], row["contact"], row["cadence_s"]
+            query("add_registered"), str(uuid4()), row["name"], row["url"], row["contact"], row["cadence_s"], hosts
         )
         if row["token_hash"] is not None:
             label = f"registration {row['n']}"
             await connection.execute(query("add_token"), row["token_hash"], Scope.OPERATOR.value, instance, label, None)
         await connection.execute(query("close_registration"), registration, State.APPROVED.value, "", instance)
-        details = {"registration": registration, "name": row["name"]}
+        details: dict[str, object] = {"registration": registration, "name": row["name"]}
+        if hosts:
+            details["asset_hosts"] = hosts
         await note(connection, Kind.APPROVED, actor=actor, instance=instance, subject=row["url"], details=details)
         joined = {"name": row["name"]}
         await note(connection, Kind.JOINED, actor=actor, instance=instance, subject=row["url"], details=joined)

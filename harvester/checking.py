@@ -40,6 +40,12 @@ class KnownInstances:
             rows = await self.pool.fetch(query("holders_of_sequences"), sequences, self.but)
         return {row["name"]: row["sequences"] for row in rows}
 
+    async def asset_hosts(self, place: str) -> list[str]:
+        """Hosts that entries or moderators confirmed."""
+        async with explained("looking for known instances"):
+            rows = await self.pool.fetch(query("known_addresses"))
+        return [host for row in rows if _stands_at(row, place) for host in row["asset_hosts"]]
+
 
 def _stands_at(row: Row, place: str) -> bool:
     return place_of(row["url"]) == place and not row["has_left"]

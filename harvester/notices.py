@@ -142,7 +142,9 @@ def described(settings: Settings, row: Row) -> dict[str, object]:
 def _address(settings: Settings, row: Row) -> str | None:
     if not settings.public_url:
         return None
-    return f"{settings.public_url}/instances/{row['id']}" if row["id"] else f"{settings.public_url}/instances"
+    # one that has left has no page
+    own = row["id"] and row["kind"] != Kind.LEFT.value
+    return f"{settings.public_url}/instances/{row['id']}" if own else f"{settings.public_url}/instances"
 
 
 async def _send_mail(settings: Settings, row: Row) -> None:

@@ -293,10 +293,9 @@ async def _synced(registry: Registry) -> AsyncIterator[Pool]:
 
 def _tell(report: SyncReport) -> None:
     for change in report.changed:
-        if change.field in ("name", "url"):
-            console.print(
-                f"[dim]{change.name}: {change.field} was {escape(change.before)}, now {escape(change.after)}[/dim]"
-            )
+        if change.field in ("name", "url", "asset_hosts"):
+            before, after = (escape(value or "nothing") for value in (change.before, change.after))
+            console.print(f"[dim]{change.name}: {change.field} was {before}, now {after}[/dim]")
     for name in report.paused:
         console.print(f"[dim]{name} is paused: its entry is no longer in the file[/dim]")
 

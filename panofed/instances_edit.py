@@ -151,13 +151,13 @@ def _with_empty_list(text: str, path: Path) -> tuple[str, int]:
     return text, len(text) if found < 0 else found + 1
 
 
-_OPTIONAL = ("pictures", "requests_per_s", "concurrency", "cadence_s", "quiet_hours", "contact", "note")
+_OPTIONAL = ("pictures", "requests_per_s", "concurrency", "cadence_s", "quiet_hours", "asset_hosts", "contact", "note")
 
 
 def _written(entry: InstanceEntry, column: int, newline: str) -> str:
     fields: dict[str, object] = {"id": entry.id, "name": entry.name, "url": entry.url, "enabled": entry.enabled}
     fields |= {name: getattr(entry, name) for name in _OPTIONAL}
-    lines = [f"{name}: {_scalar(value)}" for name, value in fields.items() if value not in (None, "")]
+    lines = [f"{name}: {_scalar(value)}" for name, value in fields.items() if value not in (None, "", ())]
     indent = " " * column
     return f"{indent}- " + f"{newline}{indent}  ".join(lines) + newline
 

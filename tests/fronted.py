@@ -18,7 +18,10 @@ _HOPS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-len
 
 
 class Fronted:
-    """Forwards to the instance at `behind`, under its own address. `files`: by path, beside the API. When nobody is behind it: 502."""
+    """Forwards to the instance at `behind`, under its own address; says 502 when nobody is there.
+
+    `files`: what it serves itself beside the API, by path.
+    """
 
     def __init__(self, behind: str) -> None:
         parts = urlsplit(behind)

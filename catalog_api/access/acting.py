@@ -125,6 +125,17 @@ async def _move(acting: Acting) -> Done:
     return Done("move_asked", asked.id)
 
 
+async def _hosts(acting: Acting) -> str:
+    """A list, or as pages send it a text with blanks, commas or lines between."""
+    value = acting.fields.get("asset_hosts", "")
+    hosts = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(hosts, list) or not all(isinstance(each, str) for each in hosts):
+        raise BadRequest("asset_hosts", value, "is not a list of hosts")
+    before = tuple(acting.one["asset_hosts"])
+    after = await acts.confirm_hosts(acting.connection, acting.n, acting.who.hand, hosts)
+    return "unchanged" if after == before else "changed"
+
+
 _Act = Callable[[Acting], Awaitable[str | Done]]
 #: What an operator may do with the own instance, and an administrator with any.
 ACTS: Mapping[str, _Act] = {
@@ -136,4 +147,4 @@ ACTS: Mapping[str, _Act] = {
     "leave": _leave,
     "move": _move,
 }
-ADMIN_ACTS: Mapping[str, _Act] = {"confirm-brake": _confirm, "refuse-brake": _refuse}
+ADMIN_ACTS: Mapping[str, _Act] = {"confirm-brake": _confirm, "refuse-brake": _refuse, "hosts": _hosts}

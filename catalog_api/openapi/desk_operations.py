@@ -28,7 +28,10 @@ _OPERATORS_ACT = _path(
     "act", "What to do: `pause` takes `reason`, `leave` the instance's `name`, `move` takes `url`",
     {"type": "string", "enum": ["pause", "resume", "harvest", "reconcile", "leave", "move"]},
 )  # fmt: skip
-_ADMINS_ACT = _path("act", "What to do", {"type": "string", "enum": ["confirm-brake", "refuse-brake"]})
+_ADMINS_ACT = _path(
+    "act", "What to do: `hosts` takes `asset_hosts`, all hosts besides its own that its pictures may lie on",
+    {"type": "string", "enum": ["confirm-brake", "refuse-brake", "hosts"]},
+)  # fmt: skip
 _JUDGEMENT = _path("act", "What to do: `refuse` takes `reason`", {"type": "string", "enum": ["approve", "refuse"]})
 
 
@@ -69,7 +72,7 @@ DESK: dict[str, dict[str, Operation]] = {
     },
     "/api/admin/instances": {"GET": _get("Every instance as its operator sees it", "administration", "Owns")},
     "/api/admin/instances/{name}/{act}": {
-        "POST": _do("Do with it what only an administrator may", "administration", p.NAME, _ADMINS_ACT, body="Act")
+        "POST": _do("Do with it what only an administrator may", "administration", p.NAME, _ADMINS_ACT, body="AdminAct")
     },
     "/api/admin/registrations": {"GET": _get("Who wants to join", "administration", "Registrations")},
     "/api/admin/registrations/{n}/{act}": {

@@ -25,10 +25,12 @@ def _sent(**members: Schema) -> Schema:
 DESK_SCHEMAS: dict[str, Schema] = {
     "Done": _object(["done"], done=_TEXT, registration=_UUID),
     "Act": _sent(reason=_TEXT, name=_TEXT, url=_TEXT),
+    "AdminAct": _sent(reason=_TEXT, name=_TEXT, url=_TEXT, asset_hosts=_many(_TEXT)),
     "Choices": _sent(**_CHOICES),
     "Own": _object(
         name=_TEXT, id=_TEXT, url=_TEXT, source=_TEXT, state=_TEXT, state_reason=_TEXT,
-        choices=_object(None, **_CHOICES), editable={"type": "boolean"}, nb_sequences=_COUNT, nb_pictures=_COUNT,
+        choices=_object(None, **_CHOICES), editable={"type": "boolean"}, asset_hosts=_many(_TEXT),
+        nb_sequences=_COUNT, nb_pictures=_COUNT,
         retries=_COUNT, quarantined=_COUNT, to_recheck=_COUNT, failures=_COUNT, last_error=_TEXT,
         last_attempt=_maybe(_TIME), last_success=_maybe(_TIME), last_change=_maybe(_TIME), next_visit=_maybe(_TIME),
     ),

@@ -20,6 +20,7 @@ from federation.tokens import Scope
 #: What an operator may choose, and what acts take.
 _CHOICES = ("cadence_s", "requests_per_s", "concurrency", "quiet_hours", "contact")
 _TAKES = ("reason", "name", "url")
+_ADMIN_TAKES = (*_TAKES, "asset_hosts")
 
 
 async def get_instance(request: Request) -> Answer:
@@ -46,7 +47,7 @@ async def post_admin_act(request: Request) -> Answer:
     act = request.path_params["act"]
     if act not in ADMIN_ACTS:
         raise NotFound(f"there is nothing to do that is named {act[:60]!r}")
-    return await _act(request, Scope.ADMIN, act, _TAKES)
+    return await _act(request, Scope.ADMIN, act, _ADMIN_TAKES)
 
 
 async def get_runs(request: Request) -> Answer:
@@ -108,6 +109,7 @@ def own(row: Row) -> dict[str, object]:
         **{name: row[name] for name in ("name", "id", "url", "source", "state", "state_reason")},
         "choices": {name: getattr(choices, name) for name in _CHOICES},
         "editable": row["source"] != "file",
+        "asset_hosts": list(row["asset_hosts"]),
         "nb_sequences": row["sequences"],
         "nb_pictures": row["pictures"],
         **{name: row[name] for name in ("retries", "quarantined", "to_recheck", "failures", "last_error")},

@@ -12,7 +12,7 @@ from catalog_api.edge.responses import Answer, BadRequest, NotFound
 from catalog_api.web.desk import Desk, admin_desk
 from catalog_api.web.operator_page import show_link
 from catalog_api.web.policy import asset_sources
-from catalog_api.web.samples import Sample, samples_of
+from catalog_api.web.samples import Seen, seen_by
 from federation.events import Kind
 from federation.links import list_links, revoke_link
 from federation.queries import query
@@ -36,12 +36,12 @@ async def get_admin(at: Desk) -> Answer:
 async def get_registrations(at: Desk) -> Answer:
     """GET /admin/registrations."""
     found = await list_registrations(at.connection, most=at.catalog.settings.operator_rows)
-    samples = await samples_of(at.connection, [each.check for each in found if each.check and each.state.is_open])
-    return at.answer("admin_registrations.html", assets=_hosts(samples.values()), rows=found, samples=samples)
+    seen = await seen_by(at.connection, [each.check for each in found if each.check and each.state.is_open])
+    return at.answer("admin_registrations.html", assets=_hosts(seen.values()), rows=found, seen=seen)
 
 
-def _hosts(samples: Iterable[Iterable[Sample]]) -> list[str]:
-    return asset_sources(sample.host for each in samples for sample in each)
+def _hosts(seen: Iterable[Seen]) -> list[str]:
+    return asset_sources(sample.host for each in seen for sample in each.samples)
 
 
 @admin_desk

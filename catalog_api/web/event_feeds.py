@@ -10,9 +10,11 @@ from xml.etree import ElementTree
 import orjson
 
 from catalog_api.edge.forwarded import host_of
-from catalog_api.edge.responses import Answer
+from catalog_api.edge.responses import Answer, NotFound
+from catalog_api.state import Catalog
 from catalog_api.web.event_words import Event, read_events
 from catalog_api.web.pages import Page, page
+from federation.queries import query
 
 ATOM = b"application/atom+xml; charset=utf-8"
 JSON_FEED = b"application/feed+json"
@@ -46,9 +48,20 @@ async def get_json(made: Page) -> Answer:
 async def _read(made: Page) -> tuple[str, list[Event]]:
     """The address of this catalog, and the latest events: of all, or with `instance` of one."""
     catalog, name = made.catalog, made.request.query_params.get("instance", "")
-    number = (await catalog.health.one(name)).row["n"] if name else None
+    number = await _number_of(catalog, name) if name else None
     base = catalog.writer(host_of(made.request)).base.removesuffix("/api")
     return base, await read_events(catalog.index, made.words, _MOST, instance=number)
+
+
+async def _number_of(catalog: Catalog, name: str) -> int:
+    """Of an instance by name or id, or of one that had them and has left: who follows it is told so."""
+    try:
+        return int((await catalog.health.one(name)).row["n"])
+    except NotFound:
+        left = [] if "\x00" in name else await catalog.index.fetch(query("instance_that_left"), name)
+        if not left:
+            raise
+        return int(left[0]["instance"])
 
 
 def _title(made: Page) -> str:

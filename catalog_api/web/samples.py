@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from catalog_api.web.policy import asset_sources
+from federation.asset_hosts import hosts_found
 from federation.database import Connection
 from federation.queries import query
 
@@ -24,10 +25,20 @@ class Sample:
     host: str
 
 
-async def samples_of(connection: Connection, checks: Iterable[UUID]) -> dict[UUID, list[Sample]]:
-    """What checks saw, by check; those whose address a page must not name are left out."""
-    rows = await connection.fetch(query("samples_of_checks"), list(checks))
-    return {row["id"]: _samples(orjson.loads(row["findings"])) for row in rows}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Pictures that a check saw, and the hosts besides the instance's own that an approval confirms."""
+
+    samples: list[Sample]
+    hosts: tuple[str, ...]
+
+
+async def seen_by(connection: Connection, checks: Iterable[UUID]) -> dict[UUID, Seen]:
+    """What checks saw, by check; pictures whose address a page must not name are left out."""
+    findings: dict[UUID, list[object]] = {}
+    for row in await connection.fetch(query("samples_of_checks"), list(checks)):
+        findings.setdefault(row["id"], []).extend(orjson.loads(row["findings"]))
+    return {check: Seen(samples=_samples(told), hosts=hosts_found(told)) for check, told in findings.items()}
 
 
 def _samples(findings: object) -> list[Sample]:

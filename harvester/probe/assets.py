@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urljoin
 
-from federation.assets import asset_href
+from federation.assets import SIZES, asset_href
 from federation.errors import OriginError
 from federation.outbound import Glance, OriginSession
+from harvester.probe.elsewhere import tell_hosts
 from harvester.probe.probe import Probe, Verdict, explained
 
 _REDIRECTS = 3
-_SIZES = ("hd", "sd", "thumb")
 #: Where redirects stand in for files, they lead to another host for instance.
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _WORLD = ("0", "0", "0")
@@ -24,7 +24,7 @@ async def check_thumbnail(probe: Probe) -> Verdict:
 
 async def check_assets(probe: Probe) -> Verdict:
     """The same of every size."""
-    return await _check_sizes(probe, _SIZES)
+    return await _check_sizes(probe, SIZES)
 
 
 async def _check_sizes(probe: Probe, sizes: tuple[str, ...]) -> Verdict:
@@ -34,15 +34,18 @@ async def _check_sizes(probe: Probe, sizes: tuple[str, ...]) -> Verdict:
         verdict.warn("assets_none")
         return verdict
     looked: set[str] = set()
+    seen: list[str] = []
     for size in sizes:
         href = asset_href(item["assets"], size)
         if href is None:
             verdict.warn("asset_lacks", size=size)
         elif href not in looked:
             looked.add(href)
-            await _check_file(probe, verdict, size, urljoin(f"{probe.url}/", href))
+            seen.append(await _check_file(probe, verdict, size, urljoin(f"{probe.url}/", href)))
     if not verdict.findings:
         verdict.ok("assets", sizes=", ".join(sizes))
+    # where they redirect to: pages let the viewer load from confirmed hosts only
+    await tell_hosts(probe, verdict, filter(None, seen))
     return verdict
 
 
@@ -69,17 +72,19 @@ def _tiles(landing: dict[str, Any]) -> str | None:
     return None
 
 
-async def _check_file(probe: Probe, verdict: Verdict, what: str, url: str) -> None:
+async def _check_file(probe: Probe, verdict: Verdict, what: str, url: str) -> str:
+    """Where it is at last; "" when that cannot be looked at."""
     try:
         seen, opened = await _look(probe, url)
     except OriginError as error:
         code, values = explained(error)
         verdict.fail(code, **values)
-        return
+        return ""
     if seen.status >= 400:
         verdict.fail("asset_status", what=what, url=seen.url, status=seen.status)
     elif not opened:
         verdict.fail("cors_asset_lacks", what=what, url=seen.url)
+    return seen.url
 
 
 async def _look(probe: Probe, url: str) -> tuple[Glance, bool]:

@@ -39,6 +39,10 @@ class Knowledge(Protocol):
         """How many of these sequences each other instance holds, by its name."""
         ...
 
+    async def asset_hosts(self, place: str) -> list[str]:
+        """Hosts confirmed for pictures of the instances at this place."""
+        ...
+
 
 class Nothing:
     """Knows no instance: a check without a database."""
@@ -50,6 +54,10 @@ class Nothing:
     async def holders(self, sequences: list[str]) -> dict[str, int]:
         """None."""
         return {}
+
+    async def asset_hosts(self, place: str) -> list[str]:
+        """None."""
+        return []
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +84,8 @@ class Probe:
     configuration: dict[str, Any] | None = None
     sequences: list[Listed] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
+    #: those besides its own that pictures lie on
+    hosts: list[str] = field(default_factory=list)
 
     @property
     def origin(self) -> str:

@@ -7,11 +7,12 @@ from urllib.parse import urljoin
 
 import msgspec
 
-from federation.assets import asset_href
+from federation.assets import SIZES, asset_href
 from federation.errors import RecordNotPublic, RecordRefused
 from federation.record import Sequence, sequence_uuid
 from harvester.accept import accept
 from harvester.listing import Listed, decode_collections, read_entries
+from harvester.probe.elsewhere import tell_hosts
 from harvester.probe.probe import Probe, Verdict
 
 _SEQUENCES = 5
@@ -74,6 +75,7 @@ async def check_pictures(probe: Probe) -> Verdict:
         if accepted or verdict.findings:
             if not verdict.findings:
                 verdict.ok("pictures", count=len(accepted), samples=_samples(probe))
+            await tell_hosts(probe, verdict, _files(probe))
             return verdict
     verdict.warn("pictures_none")
     return verdict
@@ -85,6 +87,12 @@ def _samples(probe: Probe) -> str:
     hrefs = [asset_href(each, "sd") or asset_href(each, "thumb") for each in assets[:_SAMPLES]]
     found = [urljoin(f"{probe.url}/", href) for href in hrefs if href]
     return " ".join(href for href in found if len(href) <= _SAMPLE_LENGTH and not any(c.isspace() for c in href))
+
+
+def _files(probe: Probe) -> list[str]:
+    """Addresses of every size of the pictures looked at."""
+    hrefs = [asset_href(each.get("assets"), size) for each in probe.items for size in SIZES]
+    return [href for href in hrefs if href]
 
 
 def _members(raw: msgspec.Raw) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 -- name: lock_instance
 -- One act at a time.
 SELECT n, id, name, url, state, state_reason, source, operator_paused, requests_per_s, concurrency, cadence_s,
-       quiet_hours, contact, recheck_before, now() AS at
+       quiet_hours, asset_hosts, contact, recheck_before, now() AS at
 FROM instances WHERE n = $1 FOR UPDATE;
 
 -- name: pause_instance
@@ -13,6 +13,9 @@ UPDATE instances SET state = 'paused', state_reason = $2, operator_paused = $3 W
 UPDATE instances SET requests_per_s = $2, concurrency = $3, cadence_s = $4, quiet_hours = $5, contact = $6,
        next_visit_at = CASE WHEN cadence_s IS DISTINCT FROM $4::real THEN least(next_visit_at, now()) ELSE next_visit_at END
 WHERE n = $1;
+
+-- name: confirm_hosts
+UPDATE instances SET asset_hosts = $2 WHERE n = $1;
 
 -- name: reconcile_instance
 -- Everything is read again, at the pace of reconciliation, and listed wholly with the next visit, which is due now.
@@ -27,7 +30,7 @@ SELECT name FROM instances WHERE url = $2 AND n <> $1 LIMIT 1;
 -- name: instances_to_act_on
 -- All of them, or the one of this name or id, with what is held and what waits, for who may act on them.
 SELECT i.n, i.id, i.name, i.url, i.state, i.state_reason, i.source, i.operator_paused, i.requests_per_s, i.concurrency,
-       i.cadence_s, i.quiet_hours, i.contact, i.version, i.registered_at, i.last_attempt_at, i.last_success_at,
+       i.cadence_s, i.quiet_hours, i.asset_hosts, i.contact, i.version, i.registered_at, i.last_attempt_at, i.last_success_at,
        i.last_change_at, i.next_visit_at, i.failures, i.last_error, i.absence_decided, i.recheck_before,
        coalesce(p.open_until > now(), false) AS cut_off,
        coalesce(s.sequences, 0) AS sequences, coalesce(s.pictures, 0) AS pictures,
@@ -49,7 +52,7 @@ WHERE $1::text IS NULL OR i.name = $1 OR i.id = $1
 ORDER BY i.name IS DISTINCT FROM $1, i.name;
 
 -- name: instance_names
-SELECT n, name, state, source FROM instances ORDER BY name;
+SELECT n, name, state, source, asset_hosts FROM instances ORDER BY name;
 
 -- name: runs_of_instance
 SELECT n, started_at, ended_at, outcome, phase, sequences_seen, sequences_changed, sequences_removed, sequences_failed,
@@ -77,6 +80,6 @@ WHERE ($1::smallint IS NULL OR e.instance = $1) AND ($2::bigint IS NULL OR e.n <
 ORDER BY e.n DESC LIMIT $4;
 
 -- name: samples_of_checks
--- What the step that reads pictures saw, for who decides about a registration.
+-- What the steps that look at pictures saw, for who decides about a registration.
 SELECT c.id, s.findings FROM checks c JOIN check_steps s ON s.n = c.n
-WHERE c.id = ANY($1::uuid[]) AND s.name = 'pictures';
+WHERE c.id = ANY($1::uuid[]) AND s.name IN ('pictures', 'thumbnail', 'assets') ORDER BY c.n, s.step;

@@ -53,7 +53,7 @@ UPDATE checks SET ended_at = now(), outcome = $3 WHERE n = $1 AND attempt = $2 A
 
 -- name: known_addresses
 -- Who is known already, by name and address; the place of one that has left is free.
-SELECT n, id, name, url, state = 'left' AS has_left FROM instances;
+SELECT n, id, name, url, asset_hosts, state = 'left' AS has_left FROM instances;
 
 -- name: holders_of_sequences
 -- The instances that hold these sequences already, but for one.

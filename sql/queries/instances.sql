@@ -3,13 +3,14 @@
 SELECT pg_advisory_xact_lock(7340022);
 
 -- name: read_registry
-SELECT n, id, name, url, state, state_reason, source, requests_per_s, concurrency, contact, cadence_s, quiet_hours
+SELECT n, id, name, url, state, state_reason, source, requests_per_s, concurrency, contact, cadence_s, quiet_hours,
+       asset_hosts
 FROM instances ORDER BY n;
 
 -- name: add_instance
 INSERT INTO instances (id, name, url, state, state_reason, requests_per_s, concurrency, contact, source, cadence_s,
-                       quiet_hours)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+                       quiet_hours, asset_hosts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 
 -- name: change_instance
 -- A new address is asked again what it can do, and everything is read again, because items name the address in their
@@ -24,6 +25,7 @@ WITH moved AS (
 UPDATE instances SET
     name = $2, url = $3, state = $4, state_reason = $5,
     requests_per_s = $6, concurrency = $7, contact = $8, source = $9, cadence_s = $10, quiet_hours = $11,
+    asset_hosts = $12,
     capabilities = CASE WHEN url = $3 THEN capabilities ELSE '{}' END,
     failures = CASE WHEN url = $3 THEN failures ELSE 0 END,
     cursor = CASE WHEN url = $3 THEN cursor END,

@@ -18,7 +18,9 @@ WITH due AS (
     FROM due WHERE n.event = due.event AND n.channel = due.channel
     RETURNING n.event, n.attempts
 )
-SELECT e.n, e.at, e.kind, e.subject, e.actor, e.public, e.details, i.id, i.name, t.attempts
+SELECT e.n, e.at, e.kind, e.subject, e.actor, e.public, e.details, i.id, t.attempts,
+       -- one that has left has given its name up: the event knows it
+       CASE WHEN i.state = 'left' THEN coalesce(e.details->>'name', i.name) ELSE i.name END AS name
 FROM taken t JOIN events e ON e.n = t.event LEFT JOIN instances i ON i.n = e.instance;
 
 -- name: notice_told

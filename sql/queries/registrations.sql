@@ -40,8 +40,13 @@ UPDATE registrations SET
 WHERE n = $1;
 
 -- name: add_registered
-INSERT INTO instances (id, name, url, state, contact, cadence_s, source)
-VALUES ($1, $2, $3, 'enabled', $4, $5, 'registered') RETURNING n;
+INSERT INTO instances (id, name, url, state, contact, cadence_s, asset_hosts, source)
+VALUES ($1, $2, $3, 'enabled', $4, $5, $6, 'registered') RETURNING n;
+
+-- name: findings_of_registration
+-- What the steps of its last full check saw.
+SELECT findings FROM check_steps
+WHERE n = (SELECT max(n) FROM checks WHERE registration = $1 AND kind = 'full') ORDER BY step;
 
 -- name: move_instance
 -- As change_instance does it: what was learnt about the API, and what names the address, is read again.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,15 +13,10 @@ from uuid import UUID
 import pystac_client
 import pytest
 
-from federation.database import Role, open_pool
-from federation.settings import Settings, load_settings
-from harvester.progress import Progress
-from harvester.schedule import sync_file
-from harvester.visit import Harvester
 from panofed.cluster import Cluster
-from panofed.demo.server import free_port
-from tests.acceptance.federated import ServedCatalog, served
+from tests.acceptance.federated import ServedCatalog
 from tests.acceptance.pgstac import StacServer, stac_server
+from tests.acceptance.stac_follower import add, follower, item
 from tests.integration.conftest import database
 
 __all__ = ["database"]
@@ -35,74 +28,6 @@ def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     cache = Path(os.environ.get("PANOFED_TEST_CACHE") or Path.home() / ".cache/panofed-tests").absolute()
     with stac_server(cluster, cache, tmp_path_factory.mktemp("stac")) as server:
         yield server
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Follower(ServedCatalog):
-    """A catalog of one STAC server."""
-
-    harvester: Harvester
-
-    async def visit(self, **kwargs: Any) -> Progress:
-        """One harvest that ends well."""
-        harvester = self.harvester if not kwargs else Harvester(
-            dsn=self.harvester.dsn, pool=self.harvester.pool, settings=self.harvester.settings, **kwargs
-        )  # fmt: skip
-        (progress,) = await harvester.visit_all(lambda _: None)
-        assert (progress.outcome, progress.last_error) == ("done", "")
-        return progress
-
-
-@asynccontextmanager
-async def follower(dsn: str, source: StacServer, directory: Path) -> AsyncIterator[Follower]:
-    settings = settings_for(dsn, source, directory)
-    settings.instances_file.write_text(
-        f"instances:\n  - id: other\n    name: other\n    url: {source.url}\n    enabled: true\n", encoding="utf-8"
-    )
-    async with open_pool(dsn, Role.WRITER, settings, size=4) as pool:
-        await sync_file(pool, settings)
-        with served(settings) as url:
-            yield Follower(url=url, instances=(), harvester=Harvester(dsn=dsn, pool=pool, settings=settings))
-
-
-def settings_for(dsn: str, source: StacServer, directory: Path) -> Settings:
-    port = int(source.url.rpartition(":")[2])
-    return load_settings(
-        data_dir=directory, instances_file=directory / "instances.yaml", database_url=dsn, port=free_port(), workers=1,
-        instance_requests_per_s=0, instance_rest_share=0, page_pictures=4, outbound_allow_loopback=True,
-        outbound_allow_http=True, outbound_ports=(port,),
-    )  # fmt: skip
-
-
-def add(source: StacServer, collection: str, pictures: int, at: tuple[float, float]) -> None:
-    """A collection with text ids and items that know nothing of Panoramax."""
-    source.send(
-        "POST", "/collections",
-        {
-            "type": "Collection", "stac_version": "1.0.0", "id": collection, "title": collection, "description": "Walk",
-            "license": "CC-BY-4.0", "links": [],
-            "extent": {
-                "spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2024-01-01T00:00:00Z", None]]}
-            },
-        },
-    )  # fmt: skip
-    for n in range(pictures):
-        source.send("POST", f"/collections/{collection}/items", item(source, collection, n, at))
-
-
-def item(source: StacServer, collection: str, n: int, at: tuple[float, float], **more: Any) -> dict[str, Any]:
-    point = [at[0] + n / 2_000, at[1]]
-    files = f"{source.url}/files/{collection}/{n}"
-    return {
-        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [], "id": f"{collection}.{n}",
-        "collection": collection, "links": [], "bbox": [*point, *point],
-        "geometry": {"type": "Point", "coordinates": point},
-        "properties": {"datetime": f"2024-05-02T09:00:{n:02}Z", **more},
-        "assets": {
-            "photo": {"href": f"{files}.jpg", "type": "image/jpeg", "roles": ["data"]},
-            "small": {"href": f"{files}-small.jpg", "type": "image/jpeg", "roles": ["thumbnail"]},
-        },
-    }  # fmt: skip
 
 
 async def test_a_stac_server_is_harvested_served_and_followed_to_its_deletions(

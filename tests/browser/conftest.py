@@ -11,6 +11,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, async_playwright
@@ -83,7 +84,7 @@ async def visit(browser: Browser, site: FederatedCatalog, request: pytest.Fixtur
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
 
-        async def go(path: str, **options: object) -> Visitor:
+        async def go(path: str, **options: Any) -> Visitor:
             visitor = await stack.enter_async_context(visiting(browser, site, **options))
             visitor.shots = ARTEFACTS / re.sub(r"\W+", "-", request.node.name).strip("-")
             await visitor.open(path)

@@ -175,6 +175,11 @@ async def test_the_pages_are_for_everybody(desks: Desks, bundle: Path, scheme: s
             assert await violations(visitor, bundle) == [], path
             assert await visitor.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (path, name)
             await visitor.page.screenshot(path=f"{visitor.shots}-{path.replace('/', '-')}-{name}.png", full_page=True)
+        # French words are longer, and a phone is narrow
+        await visitor.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        await visitor.page.goto(f"{desks.base}{path}?lang=fr")
+        assert await visitor.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (path, "fr")
+        await visitor.page.screenshot(path=f"{visitor.shots}-{path.replace('/', '-')}-fr.png", full_page=True)
     outside = await desks.open(f"{desks.base}/sign-in", color_scheme=scheme)
     assert await violations(outside, bundle) == []
     await outside.shoot("sign-in")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-import pyarrow.parquet as parquet
+import geopandas
 from playwright.async_api import Browser
 
 from federation.registrations import PROOF_PATH
 from panofed.demo.geovisio import Instance
 from panofed.demo.origins import Origins
-from tests.browser.life import Life, living
+from tests.browser.life import ALONE, Life, living
 from tests.browser.visitor import PHONE, Visitor
 from tests.integration.conftest import database
-from tests.traces import Traces, box_of, counted, tile_of
+from tests.traces import Traces, counted, tile_of
 
 __all__ = ["database"]
 
@@ -86,6 +85,7 @@ async def it_registers(life: Life) -> str:
     await page.get_by_role("button", name="It is published").click()
     await page.get_by_text("a moderator decides now").wait_for()
     await page.screenshot(path=f"{visitor.shots}-proved.png", full_page=True)
+    await page.close()
     assert NAME not in {each["name"] for each in (await life.json("/api/instances"))["instances"]}
     return token
 
@@ -106,6 +106,7 @@ async def it_is_approved(life: Life) -> None:
     await page.screenshot(path=f"{visitor.shots}-to-approve.png", full_page=True)
     await page.get_by_role("button", name="Approve").click()
     await page.get_by_text("It is approved and visited now.").wait_for()
+    await page.close()
 
 
 async def it_is_found(life: Life, others: dict[str, Any]) -> Traces:
@@ -123,11 +124,9 @@ async def it_is_found(life: Life, others: dict[str, Any]) -> Traces:
     assert {name for name in joined if joined[name] == others[name]} <= {"pictures in a tile"}
     await life.eventually(lambda: is_exported(life, traces))
 
-    longitude, latitude = traces.place
+    (picture, *_) = (await life.json(f"/api/search?bbox={ALONE}&limit=1"))["features"]
+    longitude, latitude = picture["geometry"]["coordinates"]
     visitor = await life.open(f"/?map=19/{latitude}/{longitude}&focus=map")
-    (picture, *_) = (await life.json(f"/api/search?bbox={box_of(traces.place)}&limit=1"))["features"]
-    x, y = picture["geometry"]["coordinates"]
-    await visitor.open(f"/?map=19/{y}/{x}&focus=map")
     await visitor.see_map("geovisio_pictures")
     await visitor.shoot("on-the-map")
     await visitor.click_picture(picture["id"])
@@ -135,6 +134,7 @@ async def it_is_found(life: Life, others: dict[str, Any]) -> Traces:
     await visitor.shoot("picture")
     from_it = [each for each in visitor.met.addresses if urlsplit(each).netloc == urlsplit(life.front.url).netloc]
     assert any(picture["id"] in each for each in from_it), "the picture comes from the instance itself"
+    await visitor.page.close()
     return traces
 
 
@@ -152,7 +152,7 @@ async def exported(life: Life) -> set[str]:
     for file in answer.json()["files"]:
         body = await life.client.get(f"/api/exports/{file['file']}")
         if body.status_code == 200:
-            found |= set(parquet.read_table(io.BytesIO(body.content), columns=["id"])["id"].to_pylist())
+            found |= set(geopandas.read_parquet(io.BytesIO(body.content))["id"])
     return found
 
 
@@ -165,7 +165,7 @@ async def it_goes_and_comes_back(life: Life) -> None:
     rows = (await life.json("/api/instances"))["instances"]
     identifier = next(each["id"] for each in rows if each["name"] == NAME)
     await visitor.until(_STATE, [identifier, "fresh"])
-    await visitor.page.screenshot(path=f"{visitor.shots}-fresh.png", full_page=True)
+    await visitor.shoot("fresh")
     await life.stop_instance()
     try:
         await visitor.until(_STATE, [identifier, "late"])
@@ -179,13 +179,15 @@ async def it_goes_and_comes_back(life: Life) -> None:
     await visitor.until(_STATE, [identifier, "fresh"])
     await visitor.page.get_by_text(f"{NAME} is back").wait_for()
     await visitor.shoot("back")
+    await visitor.page.close()
     await is_told(life, identifier, ["joined", "late", "down", "back"])
 
 
 async def its_own_page_says_why(life: Life) -> None:
     visitor = await life.open(f"/instances/{NAME}", viewport=PHONE, color_scheme="dark")
     assert "502" in await visitor.page.locator("p.note").inner_text()
-    await visitor.page.screenshot(path=f"{visitor.shots}-own-page-failing.png", full_page=True)
+    await visitor.shoot("own-page-failing")
+    await visitor.page.close()
 
 
 async def is_told(life: Life, identifier: str, wanted: list[str]) -> None:
@@ -206,6 +208,11 @@ async def is_told(life: Life, identifier: str, wanted: list[str]) -> None:
     assert [each.get("term") for each in atom.iter(f"{ATOM}category")] == wanted[::-1]
     feed = (await life.client.get(f"/events.json?instance={NAME}")).json()
     assert [each["tags"][0] for each in feed["items"]] == wanted[::-1]
+    # whoever has left is still called by its name, and nothing leads to a page that is gone
+    assert {each["_panofed"]["name"] for each in feed["items"]} == {NAME}
+    assert {each["data"]["name"] for each in life.receiver.events if each["data"]["instance"] == identifier} == {NAME}
+    for address in {each["url"] for each in feed["items"]}:
+        assert (await life.client.get(address)).status_code == 200, address
 
 
 # --- leaving ------------------------------------------------------------------------------------------------------
@@ -239,9 +246,9 @@ async def it_leaves(life: Life, token: str, traces: Traces) -> None:
     assert not await exported(life) & traces.ids
     gone = await changed_since(life, before)
     assert {each["collection"]: each["kind"] for each in gone} == dict.fromkeys(traces.sequences, "remove")
-    await the_map_is_empty(life, traces)
+    await the_map_is_empty(life)
     watcher = await life.open("/instances")
-    await watcher.page.get_by_text(re.compile(f"{NAME} has left")).wait_for()
+    await watcher.page.get_by_text(f"{NAME} has left the federation", exact=True).wait_for()
     assert await watcher.page.locator("tr[data-instance]").count() == 1
     await watcher.shoot("left")
 
@@ -268,9 +275,9 @@ async def changed_since(life: Life, token: str) -> list[dict[str, Any]]:
             return found
 
 
-async def the_map_is_empty(life: Life, traces: Traces) -> None:
-    longitude, latitude = traces.place
-    visitor: Visitor = await life.open(f"/?map=17/{latitude}/{longitude}&focus=map")
+async def the_map_is_empty(life: Life) -> None:
+    west, south, east, north = map(float, ALONE.split(","))
+    visitor: Visitor = await life.open(f"/?map=16/{(south + north) / 2}/{(west + east) / 2}&focus=map")
     await visitor.until(
         "() => { const map = document.querySelector('pnx-viewer')?.map; return map?.loaded?.() && map.areTilesLoaded()"
         " && map.queryRenderedFeatures().filter(each => each.layer.id.startsWith('geovisio')).length === 0; }"

@@ -21,6 +21,8 @@ PATIENCE_MS = 60_000
 EXPECTED_ERRORS: tuple[re.Pattern[str], ...] = (
     # a page that is not there is answered with its status, and the browser says so
     re.compile(r"Failed to load resource: the server responded with a status of 404 \(Not Found\) at \S*/photo/\S*"),
+    # as is a form with the wrong name in it
+    re.compile(r"Failed to load resource: the server responded with a status of 400 \(Bad Request\) at \S*/leave"),
 )
 #: In the page: whether the map shows something of these layers.
 _SHOWN = """layers => {
@@ -128,7 +130,7 @@ class Visitor:
 
 @asynccontextmanager
 async def visiting(
-    browser: Browser, site: ServedCatalog, also: Sequence[str] = (), **options: Any
+    browser: Browser, site: ServedCatalog, *, also: Sequence[str] = (), **options: Any
 ) -> AsyncIterator[Visitor]:
     """A fresh browser without any memory.
 

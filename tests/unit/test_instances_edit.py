@@ -33,7 +33,9 @@ instances:   # the list
   - {id: c, name: c, enabled: true, url: "https://c.example/api"}
 # tail
 """
-NEW = InstanceEntry(id="12", name="no", url="https://d.example/api", pictures=5, note='a: "b" # c')
+NEW = InstanceEntry(
+    id="12", name="no", url="https://d.example/api", pictures=5, note='a: "b" # c', asset_hosts=("s.example:80",)
+)
 
 
 def names(text: str) -> list[str]:

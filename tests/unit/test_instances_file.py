@@ -92,6 +92,23 @@ def test_an_empty_file_has_no_entries(text: str) -> None:
         ("quiet_hours: 22:00-25:00", "quiet_hours", "'22:00-25:00' must be two times of day in UTC"),
         ("quiet_hours: 22:00-22:00", "quiet_hours", "'22:00-22:00' must not begin and end at the same time"),
         ("quiet_hours: 22:00", "quiet_hours", "must be text: YAML reads '22:00' as something else"),
+        ("asset_hosts: cdn.example", "asset_hosts", "must be a list of at most 20 hosts, not 'cdn.example'"),
+        (
+            "asset_hosts: ['https://cdn.example']",
+            "asset_hosts",
+            "'https://cdn.example' must be a host without 'https://'",
+        ),
+        ("asset_hosts: [cdn.example/pictures]", "asset_hosts", "'cdn.example/pictures' must be a host without a path"),
+        ("asset_hosts: ['me:x@cdn.example']", "asset_hosts", "must not contain a user name or password"),
+        ("asset_hosts: ['*.cdn.example']", "asset_hosts", "'*.cdn.example' must be one host: wildcards"),
+        ("asset_hosts: [a.example, 'cdn.example:0']", "asset_hosts", "the port 0 is not within 1 and 65,535"),
+        ("asset_hosts: ['cdn.example;x']", "asset_hosts", "'cdn.example;x' must be a host name or an IPv4 address"),
+        ("asset_hosts: ['[::1]']", "asset_hosts", "'[::1]' must be a host name or an IPv4 address"),
+        ("asset_hosts: [images.é]", "asset_hosts", "must be written in ASCII"),
+        ("asset_hosts: ['']", "asset_hosts", "'' must be a host name"),
+        ("asset_hosts: [7]", "asset_hosts", "must be text: YAML reads '7' as something else"),
+        ("asset_hosts: [[a.example]]", "asset_hosts", "must be text, not a list"),
+        (f"asset_hosts: {[f'h{n}.example' for n in range(21)]}", "asset_hosts", "21 hosts are too many: at most 20"),
         ("contact: !!python/object/apply:os.system [ls]", "contact", "must be text, not a list"),
         ('contact: "a\\0b"', "contact", "holds the character '\\x00'"),
         ('note: "\\uD800"', "note", "which is not text"),
@@ -105,6 +122,14 @@ def test_a_wrong_value_is_told_with_line_and_field(line: str, field: str, said: 
     ((at, where, problem),) = faults(text)
     assert (at, where) == (5 if good else 4, field)
     assert said in problem
+
+
+def test_hosts_of_pictures_are_kept_in_one_form_each_once() -> None:
+    hosts = "asset_hosts: [CDN.Example, 127.0.0.1:8001, cdn.example, 'store_1.example:0443']"
+    (one,) = parse_instances(entry("id: a", "name: a", "url: https://a.example", hosts))
+    assert one.asset_hosts == ("cdn.example", "127.0.0.1:8001", "store_1.example:443")
+    (none,) = parse_instances(entry("id: a", "name: a", "url: https://a.example", "asset_hosts:"))
+    assert none.asset_hosts == ()
 
 
 @pytest.mark.parametrize("name", ["A", "-a", "a-", "a_b", "a b", "é", "''", "a" * 65, "a/b"])

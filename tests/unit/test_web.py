@@ -80,6 +80,8 @@ def used() -> set[str]:
         *("forbidden_title", "conflict_title", "hasty_title"),
         *(f"join_blurring_{each}" for each in BLURRING),
         *(f"join_outcome_{outcome}" for outcome in ("passed", "warned", "failed", "broken")),
+        *(f"admin_check_{outcome}" for outcome in ("running", "passed", "warned", "failed", "broken")),
+        *(f"proof_by_{way}" for way in ("well-known", "dns", "configuration")),
         *(f"join_step_{state.value}" for state in CheckState),
         *(f"join_state_{state.value}" for state in WAY),
         *(f"join_now_{state.value}" for state in State),

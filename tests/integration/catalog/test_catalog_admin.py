@@ -75,7 +75,8 @@ async def test_sample_pictures_are_shown_and_their_hosts_alone_may_be_asked(admi
         "INSERT INTO checks (kind, url, place, registration) VALUES ('full', 'x', 'south', $1)", number
     )
     samples = "https://cdn.south.example/1/sd.jpg https://south.example/2.jpg javascript:alert(1) https://x;y/3.jpg"
-    findings = orjson.dumps([{"code": "pictures", "values": {"count": 4, "samples": samples}}]).decode()
+    elsewhere = {"code": "other_host", "values": {"host": "cdn.south.example"}}
+    findings = orjson.dumps([{"code": "pictures", "values": {"count": 4, "samples": samples}}, elsewhere]).decode()
     await factory.connection.execute(
         "INSERT INTO check_steps (n, step, name, state, findings) VALUES (1, 9, 'pictures', 'ok', $1)", findings
     )
@@ -84,6 +85,12 @@ async def test_sample_pictures_are_shown_and_their_hosts_alone_may_be_asked(admi
     assert shown == samples.split()[:2]
     policy = dict(each.split(" ", 1) for each in answer.headers["content-security-policy"].split("; "))
     assert policy["img-src"].split() == ["'self'", "cdn.south.example:*", "south.example:*"]
+    said = " ".join(text_of(answer.text).split())
+    assert "Approving confirms that they may be shown from there: cdn.south.example" in said
+    await admin.get("/admin/registrations")
+    await admin.do(f"/admin/registrations/{number}/approve")
+    hosts = await factory.connection.fetchval("SELECT asset_hosts FROM instances WHERE name = 'south'")
+    assert hosts == ["cdn.south.example"]
 
 
 async def test_a_picture_is_taken_down_and_brought_back(admin: Browser, factory: Factory) -> None:

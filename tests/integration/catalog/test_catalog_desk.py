@@ -120,6 +120,24 @@ async def test_choices_are_kept_shown_and_written_down(operator: Browser, factor
     assert (await kinds(factory)).count("settings-changed") == 2
 
 
+async def test_hosts_of_pictures_are_an_administrators_to_confirm(
+    operator: Browser, admin: Browser, factory: Factory
+) -> None:
+    assert "/operator/north/hosts" not in forms_of(await operator.get("/operator/north"))
+    form = forms_of(operator.page)["/operator/north/pause"].fields["form"]
+    answer = await operator.post("/operator/north/hosts", {"form": form, "asset_hosts": "evil.example"})
+    assert answer.status_code == 403
+    await admin.get("/operator/north")
+    page = await admin.do("/operator/north/hosts", asset_hosts=" CDN.example, s.example:8443 ")
+    assert forms_of(page)["/operator/north/hosts"].fields["asset_hosts"] == "cdn.example s.example:8443"
+    assert (await row_of(factory))["asset_hosts"] == ["cdn.example", "s.example:8443"]
+    answer = await admin.send("/operator/north/hosts", asset_hosts="https://cdn.example")
+    assert answer.status_code == 400 and "asset_hosts" in answer.text
+    await admin.do("/operator/north/hosts", asset_hosts="")
+    assert (await row_of(factory))["asset_hosts"] == []
+    assert (await kinds(factory)).count("settings-changed") == 2
+
+
 async def test_a_choice_that_cannot_be_is_named(operator: Browser, factory: Factory) -> None:
     await operator.get("/operator/north")
     for field, value in (
@@ -141,7 +159,7 @@ async def test_an_entry_of_the_file_is_shown_as_such_and_not_edited(
     forms = forms_of(page)
     assert not {"/operator/north/choices", "/operator/north/move"} & set(forms)
     form = forms["/operator/north/pause"].fields["form"]
-    for act, fields in (("choices", {"cadence_s": "60"}), ("move", {"url": "https://new.example/api"})):
+    for act, fields in (("choices", {"cadence_s": "60"}), ("move", {"url": "https://new.example/api"}), ("hosts", {})):
         answer = await admin.post(f"/operator/north/{act}", {"form": form} | fields)
         assert answer.status_code == 409 and "instances.yaml" in answer.text
     assert (await row_of(factory))["cadence_s"] is None

@@ -107,7 +107,8 @@ ADMIN_READS = tuple(
     f"/api/admin/{what}" for what in ("instances", "registrations", "takedowns", "tokens", "links", "events")
 )
 ADMIN_ACTS = (
-    "/api/admin/instances/north/confirm-brake", "/api/admin/registrations/1/approve",
+    "/api/admin/instances/north/confirm-brake", "/api/admin/instances/north/hosts",
+    "/api/admin/registrations/1/approve",
     "/api/admin/takedowns", "/api/admin/takedowns/1/end", "/api/admin/tokens", "/api/admin/tokens/1/revoke",
     "/api/admin/links", "/api/admin/links/1/revoke",
 )  # fmt: skip
@@ -154,6 +155,21 @@ async def test_administrators_do_all_of_it_by_api(
     events = (await client.get("/api/admin/events?kind=moved&limit=1", headers=admin)).json()["events"]
     assert events[0]["details"]["after"] == "https://new.example/api" and events[0]["actor"] == "token 1"
     assert (await client.get("/api/admin/events?kind=nothing", headers=admin)).status_code == 400
+
+
+async def test_administrators_confirm_hosts_of_pictures(
+    client: httpx2.AsyncClient, operator: dict[str, str], admin: dict[str, str]
+) -> None:
+    path = "/api/admin/instances/north/hosts"
+    assert await done(client, path, admin, {"asset_hosts": ["CDN.example"]}) == {"done": "changed"}
+    assert await done(client, path, admin, {"asset_hosts": ["cdn.example"]}) == {"done": "unchanged"}
+    assert (await client.get(NORTH, headers=operator)).json()["asset_hosts"] == ["cdn.example"]
+    unfit: tuple[Any, ...] = (["https://cdn.example"], [7], {}, [f"h{n}.example" for n in range(21)])
+    for wrong in unfit:
+        assert "asset_hosts" in (await done(client, path, admin, {"asset_hosts": wrong}, status=400))["message"]
+    await done(client, path, operator, {"asset_hosts": []}, status=403)
+    await done(client, f"{NORTH}/pause", operator, {"asset_hosts": []}, status=400)
+    assert (await client.get(NORTH, headers=operator)).json()["asset_hosts"] == ["cdn.example"]
 
 
 async def test_tokens_and_links_by_api(client: httpx2.AsyncClient, factory: Factory, admin: dict[str, str]) -> None:

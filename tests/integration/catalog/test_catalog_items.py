@@ -200,7 +200,7 @@ async def test_redirects_only_go_to_hosts_known_for_the_instance(client: httpx2.
     await factory.connection.execute("UPDATE instances SET url = 'https://elsewhere.example'")
     answer = await client.get(f"/api/pictures/{identifier}/hd.jpg")
     assert answer.status_code == 404
-    assert "address known" in answer.json()["message"]
+    assert "is on north.example, a host that is not confirmed for instance north" in answer.json()["message"]
     assert "location" not in answer.headers
 
 
@@ -211,6 +211,18 @@ async def test_confirmed_asset_host_is_redirected_to(serving: Serving, factory: 
     async with serving() as client:
         answer = await client.get(f"/api/pictures/{next(iter(stored.items))}/hd.jpg")
     assert answer.status_code == 302
+
+
+async def test_a_host_nobody_confirmed_is_named_whole_and_nothing_else_of_the_address(
+    serving: Serving, factory: Factory
+) -> None:
+    await factory.instance("north", hosts=["north.example:8443"])
+    stored = await factory.sequence(line(2.35, 48.85, 1))
+    await factory.connection.execute("UPDATE instances SET url = 'https://elsewhere.example'")
+    async with serving() as client:
+        answer = await client.get(f"/api/pictures/{next(iter(stored.items))}/sd.jpg")
+    assert answer.status_code == 404, "another port is another host"
+    assert "is on north.example, a host" in answer.json()["message"] and "/api/pictures" not in answer.json()["message"]
 
 
 async def test_pages_of_a_collection_by_rank(client: httpx2.AsyncClient, factory: Factory) -> None:

@@ -53,6 +53,18 @@ async def test_politeness_and_contact_are_kept_with_the_instance(writer: Connect
     assert row is not None and tuple(row) == (0.5, 3, "a@a.example", "file")
 
 
+async def test_hosts_of_pictures_are_kept_and_their_changes_reported(writer: Connection) -> None:
+    await sync_instances(writer, [entry("a", asset_hosts=("cdn.example", "s.example:8443")), entry("b")])
+    kept = "SELECT asset_hosts FROM instances ORDER BY n"
+    assert [row[0] for row in await writer.fetch(kept)] == [["cdn.example", "s.example:8443"], []]
+    assert not await sync_instances(writer, [entry("a", asset_hosts=("cdn.example", "s.example:8443")), entry("b")])
+    report = await sync_instances(writer, [entry("a"), entry("b", asset_hosts=("cdn.example",))])
+    assert [(c.id, c.field, c.before, c.after) for c in report.changed] == [
+        ("a", "asset_hosts", "cdn.example, s.example:8443", ""), ("b", "asset_hosts", "", "cdn.example"),
+    ]  # fmt: skip
+    assert [row[0] for row in await writer.fetch(kept)] == [[], ["cdn.example"]]
+
+
 async def test_a_changed_address_is_applied_reported_and_probed_again(writer: Connection) -> None:
     await sync_instances(writer, [entry("a")])
     await writer.execute('UPDATE instances SET capabilities = \'{"listing": "id"}\', failures = 4')
