@@ -131,6 +131,8 @@ def _against(ours: Result | None, other: Result | None) -> str:
     """How many times the rate, and which part of the 95th percentile."""
     if ours is None or other is None:
         return ""
+    if not other.measure.requests:
+        return "it gave no answer in time"
     rate = ours.measure.per_second / max(other.measure.per_second, 1e-9)
     return f"{rate:.2f}x, {ours.measure.p95_ms / max(other.measure.p95_ms, 1e-9):.2f}"
 

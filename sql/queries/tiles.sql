@@ -19,13 +19,13 @@ GROUP BY i ORDER BY i;
 -- Counts of cells within spans of numbers ($1 to $2, each), as arrays in PostgreSQL's binary form, a row for each span:
 -- what is folded, and behind it what is not (between the least and the greatest number, for the caller to choose from).
 -- `pictures` are all, times 2^32, and those of 360 degrees; `latest` days since 1970. One cell may come several times, once
--- for each instance.
+-- for each instance. Rows without any are left out by their number: asked whether an array is there, it is made twice.
 SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
     SELECT array_send(array_agg(cell)) AS cells,
            array_send(array_agg(pictures * 4294967296 + pictures_360)) AS pictures,
            array_send(array_agg(coalesce(latest - '1970-01-01'::date, 0))) AS latest
-    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */) AS c
-WHERE c.cells IS NOT NULL
+    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */
+    HAVING count(*) > 0) AS c
 UNION ALL
 SELECT d.* FROM (
     SELECT array_send(array_agg(cell)), array_send(array_agg(pictures * 4294967296 + pictures_360)),
@@ -33,24 +33,24 @@ SELECT d.* FROM (
     FROM count_deltas d
     WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
           /* shown d */
-) AS d (cells, pictures, latest)
-WHERE d.cells IS NOT NULL;
+    HAVING count(*) > 0
+) AS d (cells, pictures, latest);
 
 -- name: tile_squares
 -- The same of lattice squares: `squares` are their numbers times 2^32, and their pictures.
 SELECT c.* FROM unnest($1::bigint[], $2::bigint[]) AS s (first, last), LATERAL (
     SELECT array_send(array_agg(cell * 4294967296 + pictures)) AS squares,
            array_send(array_agg(pictures_360)) AS pictures_360
-    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */) AS c
-WHERE c.squares IS NOT NULL
+    FROM cell_counts c WHERE cell BETWEEN s.first AND s.last /* shown c */
+    HAVING count(*) > 0) AS c
 UNION ALL
 SELECT d.* FROM (
     SELECT array_send(array_agg(cell * 4294967296 + pictures)), array_send(array_agg(pictures_360))
     FROM count_deltas d
     WHERE cell BETWEEN (SELECT min(f) FROM unnest($1::bigint[]) AS f) AND (SELECT max(l) FROM unnest($2::bigint[]) AS l)
           /* shown d */
-) AS d (squares, pictures_360)
-WHERE d.squares IS NOT NULL;
+    HAVING count(*) > 0
+) AS d (squares, pictures_360);
 
 -- name: tile_grid_scale
 -- What `coef` compares with: as it was kept, or as it is before the first was kept.

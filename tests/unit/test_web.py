@@ -78,7 +78,7 @@ def used() -> set[str]:
         *(f"registration_{state.value.replace('-', '_')}" for state in State),
         *(f"said_{said}" for said in SAID),
         *("forbidden_title", "conflict_title", "hasty_title"),
-        *(f"join_blurring_{each}" for each in BLURRING),
+        *(f"join_blurring_{each}" for each in (*BLURRING, "unsaid")),
         *(f"join_outcome_{outcome}" for outcome in ("passed", "warned", "failed", "broken")),
         *(f"admin_check_{outcome}" for outcome in ("running", "passed", "warned", "failed", "broken")),
         *(f"proof_by_{way}" for way in ("well-known", "dns", "configuration")),
