@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.__main__ import LANES
+from tests.__main__ import ALONE, LANES
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_folder_of_tests_is_in_one_part() -> None:
-    folders = [folder for lane in LANES for part in lane for folder in part.folders]
+    folders = [folder for lane in (*LANES, ALONE) for part in lane for folder in part.folders]
     assert len(folders) == len(set(folders))
     there = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     # what takes long is called by itself: make conformance
