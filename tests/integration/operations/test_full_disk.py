@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -58,8 +59,11 @@ async def search(client: httpx2.AsyncClient) -> list[str]:
 
 
 @pytest.fixture
-def cluster(disk: Path, make_cluster: MakeCluster, folder: Path) -> Cluster:
-    return make_cluster(disk / "pg", dist_directory=folder / "dist")
+def cluster(disk: Path, make_cluster: MakeCluster, folder: Path) -> Iterator[Cluster]:
+    """A server on that disk, stopped before the disk goes: afterwards nothing tells where it runs."""
+    made = make_cluster(disk / "pg", dist_directory=folder / "dist")
+    yield made
+    made.remove()
 
 
 async def test_a_disk_that_fills_during_a_visit_ends_it_clearly_and_reading_goes_on(
