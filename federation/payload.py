@@ -10,11 +10,9 @@ Both together took 446 bytes a picture down to 330.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -28,13 +26,14 @@ from federation.errors import RecordRefused
 _ID, _COLLECTION, _PATH, _LONGITUDE, _LATITUDE, _DATETIME, _CREATED, _UPDATED = (
     bytes([code]) for code in (0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x0B)
 )
+_TIMES = (_DATETIME, _CREATED, _UPDATED)
+#: Between these, numbers are written without an exponent.
+_PLAIN_MIN, _PLAIN_MAX = 1e-3, 1e6
 #: Stands for the next list of byte values.
 _BYTES = b"\x04"
 _SEPARATOR = b"\x1e"
 #: A text value of eight or more numbers of up to three digits, as exiv2 prints EXIF of type "undefined".
 _BYTE_VALUES = {str(value).encode(): value for value in range(256)}
-#: Two values as text, by the number that their two bytes are in this machine's order.
-_PAIRS = [b"%d %d" % (one[0], one[1]) for one in (number.to_bytes(2, sys.byteorder) for number in range(65_536))]
 _BYTE_LIST = re.compile(rb'":"((?:\d{1,3} ){7,}\d{1,3})"')
 
 #: Links that are rebuilt for this catalog's own host; all others are kept as the origin wrote them.
@@ -134,16 +133,24 @@ class Known(NamedTuple):
             texts.append((_COLLECTION, self.collection.encode()))
         if len(identifier) == 36:
             texts.append((_PATH, storage_path(identifier)))
+        # a JSON writer is the fastest way to all of them
+        values = orjson.dumps((self.captured, self.created, self.updated))[1:-1].split(b",")
+        texts += [(mark, text[1:-1]) for mark, text in zip(_TIMES, values, strict=True) if text != b"null"]
         if self.longitude is not None and self.latitude is not None:
-            texts.append((_LONGITUDE, repr(self.longitude).encode()))
-            texts.append((_LATITUDE, repr(self.latitude).encode()))
-        if self.captured is not None:
-            texts.append((_DATETIME, self.captured.isoformat().encode()))
-        if self.created is not None:
-            texts.append((_CREATED, self.created.isoformat().encode()))
-        if self.updated is not None:
-            texts.append((_UPDATED, self.updated.isoformat().encode()))
+            longitude, latitude = number_texts(self.longitude, self.latitude)
+            texts += ((_LONGITUDE, longitude), (_LATITUDE, latitude))
         return texts
+
+
+def number_texts(one: float, two: float) -> list[bytes]:
+    """Both in the shortest form that is them again, as Python's `repr` has it; three times as fast.
+
+    >>> number_texts(2.3, -48.0), number_texts(1e-7, 0.0)
+    ([b'2.3', b'-48.0'], [b'1e-07', b'0.0'])
+    """
+    if _PLAIN_MIN < abs(one) < _PLAIN_MAX and _PLAIN_MIN < abs(two) < _PLAIN_MAX:
+        return orjson.dumps((one, two))[1:-1].split(b",")
+    return [b"%a" % one, b"%a" % two]
 
 
 def shrink(document: bytes, links: bytes, known: Known) -> bytes:
@@ -187,34 +194,27 @@ def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
     >>> restore(b'{"id":"\\x01"}\\x1e\\x1e', Known("dc0820d3-7c2b-483e-bda1-ed6b79a2118f"))
     (b'{"id":"dc0820d3-7c2b-483e-bda1-ed6b79a2118f"}', b'')
     """
-    document, _, rest = text.partition(_SEPARATOR)
-    links, _, lists = rest.partition(_SEPARATOR)
+    end = text.index(_SEPARATOR, text.index(_SEPARATOR) + 1)
+    record = text[:end]
     # while it is short
-    at, end = 0, len(lists)
-    while at < end:
+    at, length = end + 1, len(text)
+    while at < length:
         begin = at + 3
-        at = begin + int.from_bytes(lists[at:begin], "big")
-        document = document.replace(_BYTES, _number_list(lists[begin:at]), 1)
+        at = begin + int.from_bytes(text[at:begin], "big")
+        record = record.replace(_BYTES, _number_list(text[begin:at]), 1)
     for marker, content in known.texts():
-        document = document.replace(marker, content)
-        if links:
-            links = links.replace(marker, content)
+        record = record.replace(marker, content)
+    document, _, links = record.partition(_SEPARATOR)
     return document, links
 
 
 def _number_list(values: bytes) -> bytes:
-    """Bytes as the list of numbers they were: two at a time from a table, four times as fast as one by one.
+    """Bytes as the list of numbers they were; a JSON writer is the fastest way there.
 
-    >>> _number_list(b"0235"), _number_list(b"023"), _number_list(b"01"), _number_list(b"2"), _number_list(b"")
-    (b'48 50 51 53', b'48 50 51', b'48 49', b'50', b'')
+    >>> _number_list(b"0235"), _number_list(b"023"), _number_list(b"2"), _number_list(b"")
+    (b'48 50 51 53', b'48 50 51', b'50', b'')
     """
-    if len(values) < 4:
-        return " ".join(map(str, values)).encode()
-    even = len(values) & ~1
-    numbers: tuple[bytes, ...] = itemgetter(*memoryview(values)[:even].cast("H"))(_PAIRS)
-    if even != len(values):
-        numbers += (b"%d" % values[-1],)
-    return b" ".join(numbers)
+    return orjson.dumps(list(values))[1:-1].replace(b",", b" ")
 
 
 def content_hash(document: bytes, links: bytes) -> int:

@@ -122,8 +122,8 @@ def _shot(rnd: random.Random, centre: tuple[float, float], captured: datetime) -
 
 
 NUMBERS: dict[str, list[float]] = {
-    "view:azimuth": [0, 90, 180], "field_of_view": [360, 70], "quality:horizontal_accuracy": [2.1, 3],
-    "original_file:size": [20, 21.5], "geovisio:rank_in_collection": [5, 12],
+    "view:azimuth": [-0.5, 0, 89.5, 90, 180, 1e30], "field_of_view": [360, 70], "quality:horizontal_accuracy": [2.1, 3],
+    "original_file:size": [20, 21.5], "geovisio:rank_in_collection": [4.5, 5, 12],
     "panoramax:horizontal_pixel_density": [33],
 }  # fmt: skip
 TEXTS = {

@@ -87,7 +87,7 @@ class Writer:
                 neighbour.sequence.encode(),
                 neighbour.id.encode(),
                 neighbour.id.encode(),
-                _point(neighbour.longitude, neighbour.latitude),
+                _point((neighbour.longitude, neighbour.latitude)),
                 neighbour.captured.isoformat().encode(),
             )
         )
@@ -145,12 +145,12 @@ def _picture_link(rel: bytes, items: bytes, identifier: object, at: tuple[float,
         items,
         name,
         name,
-        _point(at[0], at[1]),
+        _point(at),
     )
 
 
-def _point(longitude: float, latitude: float) -> bytes:
-    return b'{"type":"Point","coordinates":[%a,%a]}' % (longitude, latitude)
+def _point(at: tuple[float, float]) -> bytes:
+    return b'{"type":"Point","coordinates":%b}' % orjson.dumps(at)
 
 
 def _derived(row: Row, document: bytes) -> bytes:

@@ -19,6 +19,7 @@ from catalog_api.query.literals import (
     plain_value,
     refuse,
     span_value,
+    whole_value,
 )
 from catalog_api.query.predicates import Predicate
 from catalog_api.query.vocabulary import CASTS, TAG_PREFIX, Queryable, Vocabulary
@@ -36,7 +37,7 @@ def compile_filter(
 
     >>> from catalog_api.query.vocabulary import PICTURES
     >>> compile_filter("geovisio:rank_in_collection > 3 AND NOT type = 'flat'", None, PICTURES).arguments
-    (3.0, 'flat')
+    (3, 'flat')
     """
     return compile_tree(read_filter("filter", asked, lang), vocabulary).at(first)
 
@@ -181,8 +182,8 @@ class Compiler:
             sql = sql.replace(mark, text)
         return sql
 
-    def plain(self, subject: Operand, value: Any) -> str:
-        """A parameter for a value that is compared with a queryable."""
+    def plain(self, subject: Operand, value: Any, op: str = "") -> str:
+        """A parameter for a value that is compared with a queryable, by an operator where that is known."""
         queryable = subject.queryable
         assert queryable is not None
         if isinstance(value, Operand):
@@ -191,7 +192,9 @@ class Compiler:
             folds = ()
         if folds and queryable.kind != "text":
             raise refuse(self.parameter, queryable.name, value, "is not compared as text")
-        bound = self.bind(plain_value(self.parameter, queryable, value), CASTS[queryable.kind])
+        plain = plain_value(self.parameter, queryable, value)
+        whole = whole_value(op, plain) if queryable.whole else None
+        bound = self.bind(plain, CASTS[queryable.kind]) if whole is None else self.bind(whole, "bigint")
         return self._folded(bound, folds)
 
     # tests
@@ -211,8 +214,11 @@ class Compiler:
             return self._instant(op, queryable.expression, span, queryable.name)
         if op == "<>":
             # of a tag that is there several times: none of its values is this one
-            return f"NOT ({self.placed(subject, lambda sql: f'{sql} = {self.plain(subject, other)}')})"
-        return self.placed(subject, lambda sql: COMPARISONS[op].format(sql, self.plain(subject, other)))
+            return f"NOT ({self.placed(subject, self._compared('=', subject, other))})"
+        return self.placed(subject, self._compared(op, subject, other))
+
+    def _compared(self, op: str, subject: Operand, other: Operand) -> Callable[[str], str]:
+        return lambda sql: COMPARISONS[op].format(sql, self.plain(subject, other, op))
 
     def _of_two(self, op: str, left: Operand, right: Operand) -> str:
         one, two = left.queryable, right.queryable
@@ -275,7 +281,11 @@ class Compiler:
                 subject, lambda sql: f"{sql} IN ({', '.join(self.plain(subject, each) for each in others)})"
             )
         values = [plain_value(self.parameter, queryable, each.value) for each in others]
-        return self.placed(subject, lambda sql: f"{sql} = ANY ({self.bind(values, CASTS[queryable.kind] + '[]')})")
+        cast = CASTS[queryable.kind]
+        whole = [whole_value("=", each) for each in values] if queryable.whole else [None]
+        if None not in whole:
+            values, cast = whole, "bigint"
+        return self.placed(subject, lambda sql: f"{sql} = ANY ({self.bind(values, cast + '[]')})")
 
     def _is_null(self, args: list[Any]) -> str:
         subject = self.operand(self._count("isNull", args, 1)[0])

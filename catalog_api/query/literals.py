@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import shapely
@@ -16,6 +18,12 @@ from catalog_api.query.vocabulary import Queryable
 
 #: Past either end of what PostgreSQL's `real` holds.
 _REAL_MAX = 3.0e38
+#: Past it, a float is no exact integer.
+_WHOLE_MAX = 2.0**53
+#: How a number between two integers is compared with integers.
+_ROUNDED: Mapping[str, Callable[[float], int]] = MappingProxyType(
+    {"<": math.ceil, ">=": math.ceil, "<=": math.floor, ">": math.floor}
+)
 #: Longer patterns, or with more wildcards, only make PostgreSQL search.
 _PATTERN_MAX, _WILDCARDS_MAX = 200, 10
 
@@ -69,6 +77,19 @@ def plain_value(parameter: str, queryable: Queryable, value: object) -> Any:
     if not math.isfinite(value) or abs(value) > _REAL_MAX:
         raise refuse(parameter, queryable.name, value, "is too large")
     return float(value)
+
+
+def whole_value(op: str, value: float) -> int | None:
+    """The integer that integers compare with as they do with `value`; None where there is none.
+
+    >>> whole_value("<=", 90.5), whole_value("<", 90.5), whole_value("=", 90.0), whole_value("=", 90.5)
+    (90, 91, 90, None)
+    """
+    if abs(value) > _WHOLE_MAX:
+        return None
+    if value.is_integer():
+        return int(value)
+    return _ROUNDED[op](value) if op in _ROUNDED else None
 
 
 def span_value(parameter: str, name: str, value: object) -> Span:

@@ -37,7 +37,8 @@ TAG_PREFIX = "semantics."
 class Queryable:
     """One name that filters know. `sql` names its expression; `within` the statement part around a test of `value`.
 
-    `end` is the expression of the end of an interval. `unit` is for people.
+    `end` is the expression of the end of an interval. `whole` says of a number that its column has integers:
+    compared as such, an index can find them. `unit` is for people.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Queryable:
     end: str = ""
     within: str = ""
     value: str = ""
+    whole: bool = False
     unit: str = ""
     schema: Mapping[str, object] = field(default_factory=dict)
 
@@ -100,7 +102,7 @@ _PICTURES = [
     ),
     Queryable(
         name="view:azimuth", kind="number", sql="picture_azimuth", description="Where it looks, from north",
-        unit="degrees", schema=_DEGREES,
+        whole=True, unit="degrees", schema=_DEGREES,
     ),
     Queryable(
         name="field_of_view", kind="real", sql="picture_field_of_view", description="How wide it looks", unit="degrees",
@@ -144,10 +146,11 @@ _PICTURES = [
     ),
     Queryable(
         name="original_file:size", kind="number", sql="picture_original_bytes", description="Size of the file",
-        unit="bytes",
+        whole=True, unit="bytes",
     ),
     Queryable(
-        name="geovisio:rank_in_collection", kind="number", sql="picture_rank", description="Its place in its sequence"
+        name="geovisio:rank_in_collection", kind="number", sql="picture_rank", description="Its place in its sequence",
+        whole=True,
     ),
 ]  # fmt: skip
 

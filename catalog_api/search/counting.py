@@ -12,6 +12,7 @@ from catalog_api.query.predicates import spliced
 from catalog_api.query.scope import Scope
 from catalog_api.query.search_params import SearchParams
 from catalog_api.search.asked import has_place, place_of, scope_of
+from catalog_api.search.nearness import Filters, count_within
 from federation.database import Row
 from federation.errors import QueryTooLong
 from federation.leaves import LeafSet
@@ -53,17 +54,13 @@ async def _count(index: Index, settings: Settings, params: SearchParams) -> int:
 
 
 async def _count_place(index: Index, place: Place, scope: Scope) -> int:
-    statement, more = spliced("catalog_count_within", scope.predicate)
-    boxes = place.box.parts()
+    of = None if scope.of is None else tuple(scope.of)
+    filters = Filters(interval=scope.interval, sequences=of, predicate=scope.predicate)
 
-    async def work(leaves: LeafSet) -> list[Row]:
-        return await index.read(
-            leaves, statement, leaves.covering(place.box), [box.west for box in boxes], [box.south for box in boxes],
-            [box.east for box in boxes], [box.north for box in boxes], scope.interval.start, scope.interval.end,
-            scope.of, place.ewkb, *more,
-        )  # fmt: skip
+    async def work(leaves: LeafSet) -> int:
+        return await count_within(index, leaves, place, filters, list(place.box.parts()))
 
-    return int((await index.repeat(work))[0]["n"])
+    return await index.repeat(work)
 
 
 async def _count_sequences(index: Index, scope: Scope) -> int:

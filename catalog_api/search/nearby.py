@@ -31,6 +31,8 @@ from federation.settings import Settings
 _SHARES = (100, 10, 1)
 
 
+#: So many pictures are not taken one by one from the index.
+_MANY = 250
 #: How many pictures may be read for each that is wanted, where a few sequences have all that may pass.
 _FEW = 50
 
@@ -48,6 +50,10 @@ async def search_nearby(index: Index, settings: Settings, params: SearchParams) 
     place = place_of(params)
     if place.ewkb is not None or filters != NO_FILTERS or start.served >= settings.nearness_results:
         return await _search_few(index, settings, params, place, filters, start)
+    if params.limit >= _MANY:
+        page = await _search_sieved(index, settings, params, place, filters, start)
+        if page is not None:
+            return page
     found = await search_place(index, place, filters, start, params.limit + 1, settings.nearness_results)
     return place_page(found, params, settings, params.limit + 1)
 
@@ -120,6 +126,14 @@ async def _search_read(
             return page
     if filters.predicate is None or filters.predicate.tags:
         return None
+    return await _search_sieved(index, settings, params, place, filters, start)
+
+
+async def _search_sieved(
+    index: Index, settings: Settings, params: SearchParams, place: Place, filters: Filters, start: Position
+) -> Page | None:
+    """By reading what is around the centre; None where the place is too large for it."""
+    wanted = params.limit + 1
     left = settings.nearness_results - start.served
     near = wanted if wanted <= left + 1 else left
     found = await sieve(index, place, filters, start, near, most=settings.search_pictures_max)

@@ -282,6 +282,27 @@ async def read_within(
     )
 
 
+async def count_within(index: Index, leaves: LeafSet, place: Place, filters: Filters, boxes: list[Box]) -> int:
+    """How many pictures there are in these boxes."""
+    cells = sorted({cell for box in boxes for cell in leaves.covering(box)})
+    statement, more = spliced("catalog_count_within", filters.predicate)
+    rows = await index.read(
+        leaves,
+        statement,
+        cells,
+        [box.west for box in boxes],
+        [box.south for box in boxes],
+        [box.east for box in boxes],
+        [box.north for box in boxes],
+        filters.interval.start,
+        filters.interval.end,
+        filters.sequences,
+        place.ewkb,
+        *more,
+    )
+    return int(rows[0]["n"]) if rows else 0
+
+
 async def _others(
     index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int
 ) -> list[Row]:

@@ -1,7 +1,7 @@
-"""Where a filter lets few of a place through: everything around its centre is read, farther each time, and sorted.
+"""Where many pictures are wanted, or a filter lets few through: all around the centre is read, farther each time.
 
 The spatial index gives pictures by distance at ten times the cost of a box: worth it for a few of them, not for
-thousands that are only looked at to be left out.
+thousands.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 
 from catalog_api.index.index import Index
 from catalog_api.query.places import Place
-from catalog_api.search.nearness import Filters, Position, read_within
+from catalog_api.search.nearness import Filters, Position, count_within, read_within
 from federation.cells import Box, lattice_of
 from federation.database import Row
 from federation.leaves import LeafSet
@@ -18,8 +18,11 @@ from federation.queries import query
 
 #: Of larger places the counts by squares are too many to be summed for one search.
 _SPAN_MAX_DEG = 3.0
-#: How many pictures are read first for each that is wanted, and what part of the missing ones is read in addition then.
-_FIRST, _SPARE = 20, 1.5
+#: How many pictures are read first for each that is wanted, with a filter and without, and what part of the missing
+#: ones is read in addition then.
+_FIRST, _FIRST_OF_ALL, _SPARE = 20, 1.5, 1.5
+#: Towns are denser in their middle: how dense is seen by counting within this part of the way.
+_PROBED = 0.5
 #: How much larger the area becomes with each step, at least and at most.
 _GROWTH_MIN, _GROWTH_MAX = 4.0, 32.0
 #: From so much of the way to the farthest corner on, all is read at once.
@@ -43,6 +46,8 @@ async def sieve(
     async def work(leaves: LeafSet) -> list[Row]:
         whole_m, area_m2 = _measures(place)
         reach_m = math.sqrt(_FIRST * wanted / max(1, stored) * area_m2 / math.pi)
+        if filters.predicate is None:
+            reach_m = await _reach_of_all(index, leaves, place, filters, reach_m / math.sqrt(_FIRST), wanted)
         while True:
             reach_m = max(reach_m, 1.2 * after.distance_m)
             if reach_m >= _NEARLY * whole_m:
@@ -55,6 +60,17 @@ async def sieve(
             reach_m *= math.sqrt(max(_GROWTH_MIN, min(_GROWTH_MAX, growth)))
 
     return await index.repeat(work)
+
+
+async def _reach_of_all(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, reach_m: float, wanted: int
+) -> float:
+    """How far the next `wanted` reach, roughly, by what is there on a part of the way."""
+    probed_m = _PROBED * reach_m
+    counted = await count_within(index, leaves, place, filters, place.within(probed_m))
+    if counted == 0:
+        return reach_m
+    return probed_m * math.sqrt(_FIRST_OF_ALL * wanted / counted)
 
 
 def _measures(place: Place) -> tuple[float, float]:

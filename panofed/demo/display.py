@@ -57,22 +57,30 @@ class StartDisplay:
             self._console.print(f"{whose}: {text}", markup=False, highlight=False)
 
 
-def show_ready(console: Console, catalog: str, instances: Sequence[Instance], seconds: float) -> None:
-    """Say where everything is and what to try; `catalog` is the address of its landing page."""
+def show_ready(console: Console, catalog: str, link: str, instances: Sequence[Instance], seconds: float) -> None:
+    """Say where everything is and what to try.
+
+    `catalog` is the address of its landing page, `link` lets an administrator in.
+    """
     where = Table.grid(padding=(0, 2))
     where.add_row("catalog", f"[bold]{catalog}[/]")
     for instance in instances:
         where.add_row(instance.config.name, f"{instance.url}  [dim]{escape(instance.config.title)}[/]")
     title = f"Two real Panoramax servers, one catalog [dim]({seconds:.0f} s)[/]"
     console.print(Panel(where, title=title, subtitle="Ctrl-C stops everything", expand=False))
-    console.print(things_to_try(catalog, instances[0]), markup=False, highlight=False, soft_wrap=True)
+    console.print(things_to_try(catalog, link, instances[0]), markup=False, highlight=False, soft_wrap=True)
 
 
-def things_to_try(catalog: str, instance: Instance) -> str:
-    """Commands to copy: look, search, use a STAC client, change a picture's sequence and see the catalog follow."""
-    token = instance.state.tokens["alice"]
+def things_to_try(catalog: str, link: str, instance: Instance) -> str:
+    """Addresses to open and commands to copy: search, use a STAC client, change something and see it followed."""
+    token, site = instance.state.tokens["alice"], catalog.removesuffix("/api")
     return f"""
-Look at it in a browser, or:
+In a browser:
+  {site}/  the map; {site}/instances  how the federation is doing; {site}/register  how to join
+  {link}
+    lets you in as its administrator, once
+
+Or by hand:
   curl -s {catalog}
   curl -s {catalog}/collections
 

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,8 +19,11 @@ from rich.console import Console
 
 from federation.database import Role, open_pool
 from federation.errors import ClusterError, ConfigurationError, DemoError
+from federation.events import COMMAND_LINE
+from federation.links import make_link
 from federation.queries import query
 from federation.settings import Settings
+from panofed.admin_cli import base_of
 from panofed.cluster import Cluster, cluster_config
 from panofed.demo.display import StartDisplay, show_ready
 from panofed.demo.environment import Report
@@ -92,11 +96,12 @@ def _live(settings: Settings, console: Console, origins: Origins, stop: StopRequ
                 show(whose, text, done, total)
 
             instances = origins.start(report)
-            wanted = demo_settings(settings, instances)
+            wanted = with_desk(demo_settings(settings, instances))
             write_instances(wanted.instances_file, instances)
             catalog = running.enter_context(start_catalog(wanted, lambda *step: report("catalog", *step)))
         running.enter_context(_announced(settings.data_dir, catalog, instances))
-        show_ready(console, catalog, instances, time.monotonic() - started)
+        link = asyncio.run(_administrators_link(wanted))
+        show_ready(console, catalog, link, instances, time.monotonic() - started)
         _watch(console, instances, stop)
 
 
@@ -119,6 +124,21 @@ def demo_settings(settings: Settings, instances: Sequence[Instance]) -> Settings
             "cadence_s": min(settings.cadence_s, CADENCE_S),
         }
     )
+
+
+def with_desk(settings: Settings) -> Settings:
+    """The same with registration open, so that all of the catalog can be tried."""
+    wanted = settings.registration if settings.registration != "off" else "moderated"
+    return settings.model_copy(update={"registration": wanted})
+
+
+async def _administrators_link(settings: Settings) -> str:
+    """An address that lets an administrator in, once."""
+    lasts = timedelta(hours=settings.link_hours)
+    async with open_pool(working_url(settings), Role.WRITER, settings, size=1) as pool, pool.acquire() as connection:
+        async with connection.transaction():
+            made = await make_link(connection, None, COMMAND_LINE, lasts=lasts, label="demonstration")
+    return made.address(base_of(settings))
 
 
 def write_instances(path: Path, instances: Sequence[Instance]) -> None:

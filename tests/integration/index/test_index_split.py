@@ -151,7 +151,7 @@ async def keep_writing(
 
 
 async def test_readers_and_writers_at_work_meet_every_picture_once(index: Index) -> None:
-    _, made = await filled(index)
+    _, made = await filled(index, pictures=150)
     steady = {id for _, ids in made.values() for id in ids}
     stop = asyncio.Event()
     numbers = list(made)
@@ -188,7 +188,7 @@ async def next_line(process: asyncio.subprocess.Process) -> str:
 
 
 async def test_processes_frozen_while_the_leaf_splits_meet_every_picture_once(index: Index, tmp_path: Path) -> None:
-    _, made = await filled(index, sequences=6)
+    _, made = await filled(index, sequences=6, pictures=200)
     steady = tmp_path / "ids"
     steady.write_text("\n".join(id for _, ids in made.values() for id in ids))
     number, (id, ids) = next(iter(made.items()))
