@@ -40,7 +40,10 @@ def serving(database: str) -> Serving:
     async def serve(**overrides: Any) -> AsyncIterator[httpx2.AsyncClient]:
         settings: Settings = load_settings(**({"pool_size": 4} | overrides))
         app = build_app(settings, overrides_dsn(settings, database))
-        async with answering(app, settings) as base, httpx2.AsyncClient(base_url=base, timeout=20) as client:
+        async with (
+            answering(app, settings) as base,
+            httpx2.AsyncClient(base_url=base, timeout=20, verify=False) as client,
+        ):
             yield client
 
     return serve
@@ -58,14 +61,23 @@ async def answering(app: Any, settings: Settings) -> AsyncIterator[str]:
     # asyncio sets it only for sockets made with the protocol's number: without it every small answer waits 40 ms
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(app, **server_options(settings))
-    server = uvicorn.Server(config)
+    server, stop = uvicorn.Server(config), asyncio.Event()
+
+    async def serve_until_stopped() -> None:
+        # uvicorn looks every 0.1 s whether it shall stop
+        await server.on_tick(0)
+        await stop.wait()
+
+    server.main_loop = serve_until_stopped  # type: ignore[method-assign]
     task = asyncio.create_task(server._serve([listener]))
     while not server.started:  # noqa: ASYNC110 (uvicorn offers nothing to wait for)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.002)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        # a client that has just gone is noticed first
+        await asyncio.sleep(0.002)
+        stop.set()
         await task
         listener.close()
 

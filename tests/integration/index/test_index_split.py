@@ -28,6 +28,8 @@ from tests.origin import eventually
 
 ROOT = Path(__file__).parents[3]
 LEAF = parent(cell_of(2.35, 48.85), 0)
+#: Each step waits for whoever is writing what it moves.
+LARGER_STEPS = {"split_batch_pictures": 200}
 
 
 async def filled(
@@ -162,7 +164,7 @@ async def test_readers_and_writers_at_work_meet_every_picture_once(index: Index)
         for k, writer in enumerate(writers)
     ]
     await asyncio.sleep(0.3)
-    done = await split_leaves(index.pool, index.settings)
+    done = await split_leaves(index.pool, index.settings.model_copy(update=LARGER_STEPS))
     stop.set()
     work = await asyncio.gather(*tasks)
     assert len(done) > 3
@@ -202,7 +204,7 @@ async def test_processes_frozen_while_the_leaf_splits_meet_every_picture_once(in
         processes = (reader, slow_reader, writer)
         for process in processes:
             assert (await next_line(process)).startswith("ok")
-        work = asyncio.create_task(split_leaves(index.pool, index.settings))
+        work = asyncio.create_task(split_leaves(index.pool, index.settings.model_copy(update=LARGER_STEPS)))
         for pause_s in (0.15, 0.4):
             await asyncio.sleep(pause_s)
             for process in processes:

@@ -36,7 +36,7 @@ def serving(database: str, tmp_path: Path) -> Serving:
         settings = load_settings(**({"pool_size": 4, "data_dir": tmp_path / "data"} | overrides))
         async with (
             answering(build_app(settings, database), settings) as base,
-            httpx2.AsyncClient(base_url=base, timeout=30) as client,
+            httpx2.AsyncClient(base_url=base, timeout=30, verify=False) as client,
         ):
             yield client
 
