@@ -147,7 +147,7 @@ def work(settings: Settings, dsn: str, listener: socket.socket, slot: Slot, prep
     import uvicorn
 
     from catalog_api.app import build_app
-    from catalog_api.memory import keep_memory
+    from catalog_api.memory import keep_memory, keep_what_is_here
 
     keep_memory()
     if prepare is not None:
@@ -157,6 +157,7 @@ def work(settings: Settings, dsn: str, listener: socket.socket, slot: Slot, prep
     threading.Thread(target=_follow_parent, daemon=True).start()
     _allow_files(settings.connections_max + _FILES_OF_ITS_OWN)
     config = uvicorn.Config(build_app(settings, dsn, slot), loop="uvloop", **server_options(settings))
+    keep_what_is_here()
     # Ctrl-C reaches the whole group: the supervisor alone decides what happens then
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     uvicorn.Server(config).run(sockets=[listener])
