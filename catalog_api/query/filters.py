@@ -12,6 +12,7 @@ import orjson
 from catalog_api.edge.responses import BadRequest
 from catalog_api.query.cql2 import Tree, read_filter
 from catalog_api.query.filter_operators import COMPARISONS, FOLDS, SPATIAL, SPATIAL_OF_BOXES, TEMPORAL, TURNED
+from catalog_api.query.heading import is_of_few_headings
 from catalog_api.query.literals import (
     Span,
     geometry_value,
@@ -22,7 +23,7 @@ from catalog_api.query.literals import (
     whole_value,
 )
 from catalog_api.query.predicates import Predicate
-from catalog_api.query.vocabulary import CASTS, TAG_PREFIX, Queryable, Vocabulary
+from catalog_api.query.vocabulary import CASTS, PICTURES, TAG_PREFIX, Queryable, Vocabulary
 from federation.queries import query
 
 #: Values of one IN.
@@ -46,7 +47,8 @@ def compile_tree(tree: Tree, vocabulary: Vocabulary) -> Predicate:
     """The same of a tree that was read."""
     compiler = Compiler(vocabulary)
     sql = compiler.condition(tree)
-    return Predicate(sql, tuple(compiler.arguments), 1, compiler.tags_of(tree))
+    indexed = vocabulary is PICTURES and is_of_few_headings(tree)
+    return Predicate(sql, tuple(compiler.arguments), 1, compiler.tags_of(tree), indexed)
 
 
 @dataclass(frozen=True, slots=True)

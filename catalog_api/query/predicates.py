@@ -16,12 +16,16 @@ _KEPT = 512
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A condition and its values, numbered from `first`. Each match has, of each list in `tags`, one tag (JSON)."""
+    """A condition and its values, numbered from `first`. Each match has, of each list in `tags`, one tag (JSON).
+
+    `indexed`: besides these, few pictures can pass, and an index finds them.
+    """
 
     sql: str
     arguments: tuple[object, ...] = ()
     first: int = 1
     tags: tuple[tuple[str, ...], ...] = ()
+    indexed: bool = False
 
     def at(self, first: int) -> Predicate:
         """The same with its parameters numbered from `first`.
@@ -32,14 +36,14 @@ class Predicate:
         if first == self.first:
             return self
         sql = _PARAMETER.sub(lambda found: f"${int(found[1]) - self.first + first}", self.sql)
-        return Predicate(sql, self.arguments, first, self.tags)
+        return Predicate(sql, self.arguments, first, self.tags, self.indexed)
 
 
 def both(predicates: Iterable[Predicate | None]) -> Predicate | None:
     """All of these at once; None where there is none.
 
     >>> both([Predicate("a = $1", (1,)), None, Predicate("b = $1", (2,))])
-    Predicate(sql='(a = $1) AND (b = $2)', arguments=(1, 2), first=1, tags=())
+    Predicate(sql='(a = $1) AND (b = $2)', arguments=(1, 2), first=1, tags=(), indexed=False)
     """
     given = [each for each in predicates if each is not None]
     if len(given) < 2:
@@ -49,7 +53,8 @@ def both(predicates: Iterable[Predicate | None]) -> Predicate | None:
     for each in given:
         pieces.append(f"({each.at(len(arguments) + 1).sql})")
         arguments += each.arguments
-    return Predicate(" AND ".join(pieces), arguments, 1, tuple(tag for each in given for tag in each.tags))
+    tags = tuple(tag for each in given for tag in each.tags)
+    return Predicate(" AND ".join(pieces), arguments, 1, tags, any(each.indexed for each in given))
 
 
 def spliced(

@@ -18,9 +18,9 @@ from federation.queries import query
 
 #: Of larger places the counts by squares are too many to be summed for one search.
 _SPAN_MAX_DEG = 3.0
-#: How many pictures are read first for each that is wanted, with a filter and without, and what part of the missing
-#: ones is read in addition then.
-_FIRST, _FIRST_OF_ALL, _SPARE = 20, 1.5, 1.5
+#: How many pictures are read first for each that is wanted: with a filter, with one that an index helps, and without;
+#: and what part of the missing ones is read in addition then.
+_FIRST, _FIRST_INDEXED, _FIRST_OF_ALL, _SPARE = 20, 200, 1.5, 1.5
 #: Towns are denser in their middle: how dense is seen by counting within this part of the way.
 _PROBED = 0.5
 #: How much larger the area becomes with each step, at least and at most.
@@ -45,9 +45,11 @@ async def sieve(
 
     async def work(leaves: LeafSet) -> list[Row]:
         whole_m, area_m2 = _measures(place)
-        reach_m = math.sqrt(_FIRST * wanted / max(1, stored) * area_m2 / math.pi)
+        reach_m = math.sqrt(wanted / max(1, stored) * area_m2 / math.pi)
         if filters.predicate is None:
-            reach_m = await _reach_of_all(index, leaves, place, filters, reach_m / math.sqrt(_FIRST), wanted)
+            reach_m = await _reach_of_all(index, leaves, place, filters, reach_m, wanted)
+        else:
+            reach_m *= math.sqrt(_FIRST_INDEXED if filters.predicate.indexed else _FIRST)
         while True:
             reach_m = max(reach_m, 1.2 * after.distance_m)
             if reach_m >= _NEARLY * whole_m:

@@ -127,9 +127,9 @@ def demo_settings(settings: Settings, instances: Sequence[Instance]) -> Settings
 
 
 def with_desk(settings: Settings) -> Settings:
-    """The same with registration open, so that all of the catalog can be tried."""
+    """The same with registration and sign-in open, so that all of the catalog can be tried on this machine."""
     wanted = settings.registration if settings.registration != "off" else "moderated"
-    return settings.model_copy(update={"registration": wanted})
+    return settings.model_copy(update={"registration": wanted, "session_on_loopback_http": True})
 
 
 async def _administrators_link(settings: Settings) -> str:
