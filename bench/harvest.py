@@ -131,4 +131,7 @@ def measure_harvest(product: Product, spec: DatasetSpec) -> HarvestReport:
     passes.append(harvest_once(product, "idle"))
     control(product.ports[0], f"touch?sequences={EDITED_SEQUENCES}&items=5")
     passes.append(harvest_once(product, "edited"))
+    # what is served side by side with a peer must be the same
+    control(product.ports[0], "undo")
+    harvest_once(product, "undone")
     return HarvestReport(spec=spec, settings=dict(product.settings), passes=tuple(passes), sizes=sizes)

@@ -332,6 +332,14 @@ class LocalInstance:
             self._stamp(row, time.time_ns() // 1000)
         return [self.rendered.ids[row] for row in rows]
 
+    def undo(self) -> list[str]:
+        """Take every edit back, with a new change time; returns the sequences."""
+        rows = sorted(self._edited)
+        for row in rows:
+            del self._edited[row]
+            self._stamp(row, time.time_ns() // 1000)
+        return [self.rendered.ids[row] for row in rows]
+
     def _pick(self, sequences: int) -> list[int]:
         rows = np.flatnonzero(~self.deleted)
         chosen = np.linspace(0, len(rows) - 1, min(sequences, len(rows))).astype(np.int64)

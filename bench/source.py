@@ -84,6 +84,7 @@ def _control(state: SourceState, request: _Request) -> Answer:
         ),
         "/control/delete": lambda: instance.delete(number),
         "/control/restore": instance.restore,
+        "/control/undo": instance.undo,
     }
     if request.method != "POST" or request.path not in actions:
         raise RequestError(404, "Not a control request")
