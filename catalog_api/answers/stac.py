@@ -150,7 +150,8 @@ def _picture_link(rel: bytes, items: bytes, identifier: object, at: tuple[float,
 
 
 def _point(at: tuple[float, float]) -> bytes:
-    return b'{"type":"Point","coordinates":%b}' % orjson.dumps(at)
+    # drivers have tuples of their own, which the writer does not know
+    return b'{"type":"Point","coordinates":%b}' % orjson.dumps((at[0], at[1]))
 
 
 def _derived(row: Row, document: bytes) -> bytes:

@@ -13,13 +13,12 @@ from catalog_api.index.index import Index
 from catalog_api.query.params import ALWAYS, Interval
 from catalog_api.query.places import FAR_M, Place
 from catalog_api.query.predicates import Predicate, spliced
+from catalog_api.search.few_leaves import first_nearest, is_proven
 from federation.cells import Box
 from federation.database import Row
 from federation.leaves import LeafSet
 from federation.queries import query
 
-#: Up to so many leaves are looked through one by one, by plans that are kept; more are planned together.
-_APART_LEAVES = 16
 #: More pictures than wanted are looked at for a bound: the nearest in plane degrees can be far from the nearest.
 _SAMPLE = 2_000
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
@@ -90,7 +89,7 @@ async def search_place(
             return Around(start=start, rows=await _others(index, leaves, place, filters, start, wanted), near=0)
         # one more than the nearest only says that there is more: for that, the others need not be sorted
         take = wanted if wanted <= left + 1 else left
-        rows = await _nearest(index, leaves, place, filters, start, take, most)
+        rows = await _next(index, leaves, place, filters, start, take, most)
         found = Around(start=start, rows=rows, near=take)
         if len(found.rows) < take or take == wanted:
             return found
@@ -100,20 +99,31 @@ async def search_place(
     return await index.repeat(work)
 
 
-async def _nearest(
+async def _next(
     index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int, most: int | None
 ) -> list[Row]:
     """The next `take` by nearness."""
+    plain = place.ewkb is None and filters == NO_FILTERS and not leaves.hidden
+    if plain and not after.served and not place.box.crosses:
+        rows, sure = await first_nearest(index, leaves, place, _enough(take, place.centre[1]), take)
+        if sure:
+            return rows
+        if len(rows) == take and rows[-1]["distance"] <= FAR_M:
+            # none of the nearest is farther than the last of these
+            return await read_within(index, leaves, place, filters, after, place.within(rows[-1]["distance"]), take)
+    return await _nearest(index, leaves, place, filters, after, take, most)
+
+
+async def _nearest(
+    index: Index, leaves: LeafSet, place: Place, filters: Filters, after: Position, take: int, most: int | None
+) -> list[Row]:
+    """The same in any case, all leaves planned together."""
     wanted = after.served + take
     bound_m: float | None = None
     if not place.box.crosses:
         looked_at = _enough(wanted, place.centre[1])
         cells = leaves.covering(place.box)
-        plain = place.ewkb is None and filters == NO_FILTERS and not leaves.hidden
-        if plain and not after.served and 0 < len(cells) <= _APART_LEAVES:
-            looked = await _first(index, leaves, place, cells, looked_at, wanted)
-        else:
-            looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted, most)
+        looked = await _seen(index, leaves, place, filters, after, cells, looked_at, wanted, most)
         rows = sorted(looked, key=lambda row: (row["distance"], row["id"]))[:take]
         if most is not None and not any(row["seen"] >= looked_at for row in looked):
             if await _are_all(index, leaves, place, rows, take, most):
@@ -141,22 +151,6 @@ async def _are_all(index: Index, leaves: LeafSet, place: Place, rows: list[Row],
     if len(rows) < take:
         raise Cut(sure)
     return len(sure) == take
-
-
-def is_proven(looked: list[Row], farthest_m: float, place: Place, looked_at: int) -> bool:
-    """Whether no picture that was not seen can be nearer than `farthest_m`; leaves may have been looked at apart."""
-    reaches = {row["reach"] for row in looked if row["seen"] >= looked_at}
-    return all(place.proves(farthest_m, reach) for reach in reaches)
-
-
-async def _first(
-    index: Index, leaves: LeafSet, place: Place, cells: list[int], looked_at: int, wanted: int
-) -> list[Row]:
-    box = place.box
-    ends = (box.west, box.south, box.east, box.north)
-    return await index.ask(
-        query("catalog_nearest_first"), cells, leaves.version, *ends, *place.centre, looked_at, wanted
-    )
 
 
 def _enough(wanted: int, latitude: float) -> int:

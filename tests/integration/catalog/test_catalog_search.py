@@ -44,7 +44,7 @@ def scattered(seed: int, count: int, longitude: float, latitude: float, spread_d
     return shots
 
 
-@pytest.mark.parametrize("resolution", [0, 2])
+@pytest.mark.parametrize("resolution", [0, 2, 4])
 @pytest.mark.parametrize(
     ("longitude", "latitude", "spread"),
     [
@@ -75,7 +75,7 @@ async def test_nearness_is_exact(
         box = (west, south, east, north)
         where = "ST_X(geom) BETWEEN $1 AND $3 AND ST_Y(geom) BETWEEN $2 AND $4"
         expected = await brute(factory, where, (west + east) / 2, (south + north) / 2, *box)
-        for limit in (1, 7, 100):
+        for limit in (1, 7, 100, 270):
             params = {"bbox": ",".join(map(repr, box)), "limit": limit}
             answer = (await client.get("/api/search", params=params)).json()
             assert [item["id"] for item in answer["features"]] == expected[:limit]
