@@ -54,6 +54,10 @@ class Result:
     measure: Measure
 
 
+#: Requests nobody counts, before those of a class.
+_WARMING_S = 2.0
+
+
 def median_of(measures: Sequence[Measure]) -> Measure:
     """The median of each number; failures are summed."""
     return Measure(
@@ -80,7 +84,9 @@ def measure_class(plan: LoadPlan, name: str, by_target: list[list[LoadRequest]],
         return measure(target.root_of(name), paths, concurrency=concurrency, seconds=seconds, own=plan.own_client)
 
     for target, requests in zip(targets, by_target, strict=True):
-        one(target, requests, plan.concurrency[0], min(1.0, plan.seconds))  # caches warm, plans made
+        for concurrency in plan.concurrency:
+            # caches warm, plans made, by each of the connections to the database that will be used
+            one(target, requests, concurrency, min(_WARMING_S, plan.seconds))
     for _ in range(plan.rounds):
         for concurrency in plan.concurrency:
             for target, requests in zip(targets, by_target, strict=True):

@@ -23,10 +23,8 @@ import zstandard
 from federation.errors import RecordRefused
 
 #: Stand for what the row knows, in this order; tab, line feed and carriage return are legal in JSON and left out.
-_ID, _COLLECTION, _PATH, _LONGITUDE, _LATITUDE, _DATETIME, _CREATED, _UPDATED = (
-    bytes([code]) for code in (0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x0B)
-)
-_TIMES = (_DATETIME, _CREATED, _UPDATED)
+#: Its id, its sequence's, its path in a storage; longitude, latitude; when it was captured, created, updated.
+_MARKERS = tuple(bytes([code]) for code in (0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x0B))
 #: Between these, numbers are written without an exponent.
 _PLAIN_MIN, _PLAIN_MAX = 1e-3, 1e6
 #: Stands for the next list of byte values.
@@ -125,21 +123,23 @@ class Known(NamedTuple):
     created: datetime | None = None
     updated: datetime | None = None
 
-    def texts(self) -> list[tuple[bytes, bytes]]:
-        """(marker, what it stands for): numbers in their shortest form and times in UTC, as GeoVisio does."""
+    def texts(self) -> tuple[bytes | None, ...]:
+        """What each of `_MARKERS` stands for: numbers in their shortest form and times in UTC, as GeoVisio does.
+
+        None where it is not known.
+        """
         identifier = self.id.encode()
-        texts = [(_ID, identifier)]
+        path = storage_path(identifier) if len(identifier) == 36 else None
+        collection = None
         if len(self.collection) == 36 and self.collection.isprintable():
-            texts.append((_COLLECTION, self.collection.encode()))
-        if len(identifier) == 36:
-            texts.append((_PATH, storage_path(identifier)))
-        # a JSON writer is the fastest way to all of them
-        values = orjson.dumps((self.captured, self.created, self.updated))[1:-1].split(b",")
-        texts += [(mark, text[1:-1]) for mark, text in zip(_TIMES, values, strict=True) if text != b"null"]
+            collection = self.collection.encode()
+        longitude = latitude = None
         if self.longitude is not None and self.latitude is not None:
             longitude, latitude = number_texts(self.longitude, self.latitude)
-            texts += ((_LONGITUDE, longitude), (_LATITUDE, latitude))
-        return texts
+        # a JSON writer is the fastest way to all of them
+        times = orjson.dumps((self.captured, self.created, self.updated))[1:-1].split(b",")
+        captured, created, updated = [None if text == b"null" else text[1:-1] for text in times]
+        return identifier, collection, path, longitude, latitude, captured, created, updated
 
 
 def number_texts(one: float, two: float) -> list[bytes]:
@@ -171,8 +171,9 @@ def shrink(document: bytes, links: bytes, known: Known) -> bytes:
         return b'":"' + _BYTES + b'"'
 
     text = _BYTE_LIST.sub(taken, document) + _SEPARATOR + links
-    for marker, content in known.texts():
-        text = text.replace(content, marker)
+    for marker, content in zip(_MARKERS, known.texts(), strict=True):
+        if content is not None:
+            text = text.replace(content, marker)
     return text + _SEPARATOR + b"".join(len(each).to_bytes(3, "big") + each for each in lists)
 
 
@@ -202,8 +203,9 @@ def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
         begin = at + 3
         at = begin + int.from_bytes(text[at:begin], "big")
         record = record.replace(_BYTES, _number_list(text[begin:at]), 1)
-    for marker, content in known.texts():
-        record = record.replace(marker, content)
+    for marker, content in zip(_MARKERS, known.texts(), strict=True):
+        if content is not None:
+            record = record.replace(marker, content)
     document, _, links = record.partition(_SEPARATOR)
     return document, links
 

@@ -151,7 +151,7 @@ def _picture_link(rel: bytes, items: bytes, identifier: object, at: tuple[float,
 
 def _point(at: tuple[float, float]) -> bytes:
     # drivers have tuples of their own, which the writer does not know
-    return b'{"type":"Point","coordinates":%b}' % orjson.dumps((at[0], at[1]))
+    return b'{"type":"Point","coordinates":' + orjson.dumps((at[0], at[1])) + b"}"
 
 
 def _derived(row: Row, document: bytes) -> bytes:
