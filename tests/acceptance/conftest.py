@@ -28,10 +28,10 @@ from panofed.demo.origins import DEMO_PLANS, OriginPlaces, Origins, default_envi
 from panofed.demo.pictures import make_more_pictures, make_pictures
 from panofed.demo.walk import SequenceSpec
 from tests.acceptance.federated import FederatedCatalog, federated
-from tests.integration.conftest import cluster, template
+from tests.integration.conftest import cluster, template, untouched
 
 # where the catalog under test keeps its index
-__all__ = ["cluster", "template"]
+__all__ = ["cluster", "template", "untouched"]
 
 PICTURES_EACH = 5
 # flat and 360, shared streets, without headings, every account, the antimeridian from both sides, both poles

@@ -21,9 +21,9 @@ from panofed.demo.geovisio import Instance
 from tests.acceptance.conftest import instances, origins
 from tests.acceptance.federated import FederatedCatalog, federated
 from tests.browser.visitor import Visitor, visiting
-from tests.integration.conftest import cluster, template
+from tests.integration.conftest import cluster, template, untouched
 
-__all__ = ["cluster", "instances", "origins", "template"]
+__all__ = ["cluster", "instances", "origins", "template", "untouched"]
 
 ROOT = Path(__file__).parents[2]
 ARTEFACTS = ROOT / "artefacts/browser"
