@@ -122,7 +122,7 @@ async def _round(
     """Every writer stages its sequences, then all merge at once; batch after batch of the usual size."""
     stage_s = merge_s = cpu_s = 0.0
     pictures = 0
-    per_batch = max(1, desk.settings.batch_pictures // SEQUENCE_PICTURES)
+    per_batch = max(1, desk.settings.batch_pictures // desk.settings.instance_concurrency // SEQUENCE_PICTURES)
     for start in range(0, len(work[0]), per_batch):
         some = [sequences[start : start + per_batch] for sequences in work]
         begin = time.perf_counter()

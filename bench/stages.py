@@ -106,7 +106,7 @@ async def _measure(product: Product, plans: list[SequencePlan], name: str) -> li
         await _batch(desk, lane, first, _Clock(clock.server))  # leaves made, caches warm: not counted
         await fold(desk.pool, settings)
         ready = await desk.prepare(plans[count:])
-        for some in _batches(ready, settings.batch_pictures):
+        for some in _batches(ready, settings.batch_pictures // settings.instance_concurrency):
             await _batch(desk, lane, some, clock)
         with clock.stage("fold counts", sum(len(one.items) for one in ready)):
             await fold(desk.pool, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -16,7 +16,8 @@ from federation.queries import query
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeafSet:
-    """One version of the set. `states` maps cell to "live" or "splitting"; boxes are in the order of `cells`.
+    """One version of the set. `states` maps cell to "live" or "splitting"; `sides` are the west, south, east and north
+    ends of the leaves' boxes, each in the order of `cells`.
 
     Whoever is hidden belongs to the version: a reader that finds another one reads both anew.
     """
@@ -25,10 +26,35 @@ class LeafSet:
     base_resolution: int | None
     states: Mapping[int, str]
     cells: tuple[int, ...]
-    boxes: npt.NDArray[np.float64]
+    sides: npt.NDArray[np.float64]
+    #: indexes of the leaves that lie across the antimeridian
+    across: npt.NDArray[np.intp]
     resolutions: tuple[int, ...] = field(default=())
     #: numbers of the instances whose pictures are not shown though they are still here
     hidden: tuple[int, ...] = field(default=())
+
+    @staticmethod
+    def make(
+        version: int,
+        states: Mapping[int, str],
+        boxes: Iterable[Box],
+        *,
+        base_resolution: int | None = None,
+        hidden: Sequence[int] = (),
+    ) -> LeafSet:
+        """A set from its leaves and their boxes, in the same order."""
+        ends = [(box.west, box.south, box.east, box.north) for box in boxes]
+        sides = np.ascontiguousarray(np.array(ends, dtype=np.float64).reshape(-1, 4).T)
+        return LeafSet(
+            version=version,
+            base_resolution=base_resolution,
+            states=MappingProxyType(dict(states)),
+            cells=tuple(states),
+            sides=sides,
+            across=np.flatnonzero(sides[0] > sides[2]),
+            resolutions=tuple(sorted({resolution_of(cell) for cell in states})),
+            hidden=tuple(hidden),
+        )
 
     def leaf_of(self, finest_cell: int) -> int | None:
         """Where a picture with this finest cell is written: its first ancestor in the set that is not splitting."""
@@ -42,18 +68,18 @@ class LeafSet:
         """Every leaf that may hold a point of the box, parents that are splitting included."""
         if not self.cells:
             return []
-        hit = np.zeros(len(self.cells), dtype=bool)
-        for part in box.parts():
+        first, *others = box.parts()
+        hit = self._meets(first)
+        for part in others:
             hit |= self._meets(part)
-        return [self.cells[index] for index in np.flatnonzero(hit)]
+        return [self.cells[index] for index in hit.nonzero()[0]]
 
     def _meets(self, box: Box) -> npt.NDArray[np.bool_]:
-        west, south, east, north = self.boxes.T
-        across = west > east
-        in_longitude = np.where(
-            across, (west <= box.east) | (east >= box.west), (west <= box.east) & (east >= box.west)
-        )
-        meets: npt.NDArray[np.bool_] = in_longitude & (south <= box.north) & (north >= box.south)
+        west, south, east, north = self.sides
+        meets: npt.NDArray[np.bool_] = (west <= box.east) & (east >= box.west)
+        if self.across.size:
+            meets[self.across] = (west[self.across] <= box.east) | (east[self.across] >= box.west)
+        meets &= (south <= box.north) & (north >= box.south)
         return meets
 
     def standing_for(self, cells: Iterable[int]) -> list[int]:
@@ -75,14 +101,10 @@ async def load_leaves(connection: Connection | Pool) -> LeafSet:
     rows = await connection.fetch(query("read_leaves"))
     head = rows[0]
     leaves = [row for row in rows if row["cell"] is not None]
-    return LeafSet(
-        version=head["version"],
+    return LeafSet.make(
+        head["version"],
+        {row["cell"]: row["state"] for row in leaves},
+        (Box(row["west"], row["south"], row["east"], row["north"]) for row in leaves),
         base_resolution=head["base_resolution"],
-        states=MappingProxyType({row["cell"]: row["state"] for row in leaves}),
-        cells=tuple(row["cell"] for row in leaves),
-        boxes=np.array(
-            [(row["west"], row["south"], row["east"], row["north"]) for row in leaves], dtype=np.float64
-        ).reshape(-1, 4),
-        resolutions=tuple(sorted({resolution_of(row["cell"]) for row in leaves})),
-        hidden=tuple(head["hidden"]),
+        hidden=head["hidden"],
     )

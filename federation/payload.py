@@ -25,6 +25,7 @@ from federation.errors import RecordRefused
 #: Stand for what the row knows, in this order; tab, line feed and carriage return are legal in JSON and left out.
 #: Its id, its sequence's, its path in a storage; longitude, latitude; when it was captured, created, updated.
 _MARKERS = tuple(bytes([code]) for code in (0x01, 0x02, 0x03, 0x05, 0x06, 0x07, 0x08, 0x0B))
+_ID, _COLLECTION, _PATH, _LONGITUDE, _LATITUDE, _CAPTURED, _CREATED, _UPDATED = _MARKERS
 #: Between these, numbers are written without an exponent.
 _PLAIN_MIN, _PLAIN_MAX = 1e-3, 1e6
 #: Stands for the next list of byte values.
@@ -33,6 +34,7 @@ _SEPARATOR = b"\x1e"
 #: A text value of eight or more numbers of up to three digits, as exiv2 prints EXIF of type "undefined".
 _BYTE_VALUES = {str(value).encode(): value for value in range(256)}
 _BYTE_LIST = re.compile(rb'":"((?:\d{1,3} ){7,}\d{1,3})"')
+_COMMAS_TO_SPACES = bytes.maketrans(b",", b" ")
 
 #: Links that are rebuilt for this catalog's own host; all others are kept as the origin wrote them.
 REBUILT_RELS = frozenset(
@@ -123,34 +125,43 @@ class Known(NamedTuple):
     created: datetime | None = None
     updated: datetime | None = None
 
-    def texts(self) -> tuple[bytes | None, ...]:
+    def texts(self) -> tuple[bytes, ...]:
         """What each of `_MARKERS` stands for: numbers in their shortest form and times in UTC, as GeoVisio does.
 
-        None where it is not known.
+        The marker itself where it is not known.
         """
         identifier = self.id.encode()
-        path = storage_path(identifier) if len(identifier) == 36 else None
-        collection = None
+        path = storage_path(identifier) if len(identifier) == 36 else _PATH
+        collection = _COLLECTION
         if len(self.collection) == 36 and self.collection.isprintable():
             collection = self.collection.encode()
-        longitude = latitude = None
-        if self.longitude is not None and self.latitude is not None:
-            longitude, latitude = number_texts(self.longitude, self.latitude)
         # a JSON writer is the fastest way to all of them
-        times = orjson.dumps((self.captured, self.created, self.updated))[1:-1].split(b",")
-        captured, created, updated = [None if text == b"null" else text[1:-1] for text in times]
-        return identifier, collection, path, longitude, latitude, captured, created, updated
+        numbers = (self.longitude, self.latitude, self.captured, self.created, self.updated)
+        longitude, latitude, *times = orjson.dumps(numbers)[1:-1].split(b",")
+        if not (_is_plain(self.longitude) and _is_plain(self.latitude)):
+            longitude, latitude = _LONGITUDE, _LATITUDE
+            if self.longitude is not None and self.latitude is not None:
+                longitude, latitude = b"%a" % self.longitude, b"%a" % self.latitude
+        captured, created, updated = times
+        return (
+            identifier,
+            collection,
+            path,
+            longitude,
+            latitude,
+            captured[1:-1] if self.captured else _CAPTURED,
+            created[1:-1] if self.created else _CREATED,
+            updated[1:-1] if self.updated else _UPDATED,
+        )
 
 
-def number_texts(one: float, two: float) -> list[bytes]:
-    """Both in the shortest form that is them again, as Python's `repr` has it; three times as fast.
+def _is_plain(number: float | None) -> bool:
+    """Whether a JSON writer has the same text for it as Python's `repr`, three times as fast.
 
-    >>> number_texts(2.3, -48.0), number_texts(1e-7, 0.0)
-    ([b'2.3', b'-48.0'], [b'1e-07', b'0.0'])
+    >>> _is_plain(-48.0), _is_plain(0.0), _is_plain(1e-7), _is_plain(None)
+    (True, False, False, False)
     """
-    if _PLAIN_MIN < abs(one) < _PLAIN_MAX and _PLAIN_MIN < abs(two) < _PLAIN_MAX:
-        return orjson.dumps((one, two))[1:-1].split(b",")
-    return [b"%a" % one, b"%a" % two]
+    return number is not None and _PLAIN_MIN < abs(number) < _PLAIN_MAX
 
 
 def shrink(document: bytes, links: bytes, known: Known) -> bytes:
@@ -172,8 +183,7 @@ def shrink(document: bytes, links: bytes, known: Known) -> bytes:
 
     text = _BYTE_LIST.sub(taken, document) + _SEPARATOR + links
     for marker, content in zip(_MARKERS, known.texts(), strict=True):
-        if content is not None:
-            text = text.replace(content, marker)
+        text = text.replace(content, marker)
     return text + _SEPARATOR + b"".join(len(each).to_bytes(3, "big") + each for each in lists)
 
 
@@ -203,9 +213,17 @@ def restore(text: bytes, known: Known) -> tuple[bytes, bytes]:
         begin = at + 3
         at = begin + int.from_bytes(text[at:begin], "big")
         record = record.replace(_BYTES, _number_list(text[begin:at]), 1)
-    for marker, content in zip(_MARKERS, known.texts(), strict=True):
-        if content is not None:
-            record = record.replace(marker, content)
+    identifier, collection, path, longitude, latitude, captured, created, updated = known.texts()
+    record = (
+        record.replace(_ID, identifier)
+        .replace(_COLLECTION, collection)
+        .replace(_PATH, path)
+        .replace(_LONGITUDE, longitude)
+        .replace(_LATITUDE, latitude)
+        .replace(_CAPTURED, captured)
+        .replace(_CREATED, created)
+        .replace(_UPDATED, updated)
+    )
     document, _, links = record.partition(_SEPARATOR)
     return document, links
 
@@ -216,7 +234,7 @@ def _number_list(values: bytes) -> bytes:
     >>> _number_list(b"0235"), _number_list(b"023"), _number_list(b"2"), _number_list(b"")
     (b'48 50 51 53', b'48 50 51', b'50', b'')
     """
-    return orjson.dumps(list(values))[1:-1].replace(b",", b" ")
+    return orjson.dumps(list(values)).translate(_COMMAS_TO_SPACES, b"[]")
 
 
 def content_hash(document: bytes, links: bytes) -> int:

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     overlap_s: float = Field(default=3_600.0, ge=900)
     page_sequences: int = Field(default=1_000, ge=1, le=1_000)
     page_pictures: int = Field(default=1_000, ge=1, le=10_000)
-    batch_pictures: int = Field(default=3_000, ge=1, le=50_000)
+    batch_pictures: int = Field(default=6_000, ge=1, le=50_000)
     sequence_pictures_max: int = Field(default=1_000_000, ge=1)
     item_bytes_max: int = Field(default=2_000_000, ge=10_000)
     instance_concurrency: int = Field(default=2, ge=1, le=32)

@@ -26,8 +26,8 @@ from harvester.work import Work
 
 #: How often a sequence that changes while it is read is started again; the last time in one answer.
 _READ_ATTEMPTS = 3
-#: What a lane keeps back until the others are merged, in batches: it is one transaction later on.
-_KEPT_BACK_BATCHES = 4
+#: What a lane keeps back until the others are merged, in shares of a batch: it is one transaction later on.
+_KEPT_BACK_SHARES = 4
 #: What the database refuses for its content: the guilty sequence is looked for.
 _REFUSED_BY_DATABASE = (
     asyncpg.DataError,
@@ -49,8 +49,9 @@ class SequenceReader:
     retries: Retries
     _again: list[Task] = field(default_factory=list)
     _withheld: list[int] = field(default_factory=list)
-    #: whether this call is about more sequences than one batch holds
+    #: how many sequences this call is about, and how many pictures a lane stages before it merges them
     _several: int = 0
+    _share: int = 0
 
     async def read_all(self, tasks: Seq[Task]) -> None:
         """Read and merge all of these; returns when each is merged, withheld or stands in retries."""
@@ -60,6 +61,8 @@ class SequenceReader:
             for task in tasks:
                 queue.put_nowait(task)
             lanes = await self.work.lanes.for_sequences(len(tasks))
+            # a batch is what all lanes together have staged and not merged: what a kill can cost
+            self._share = max(1, self.work.settings.batch_pictures // len(lanes))
             async with asyncio.TaskGroup() as group:
                 for lane in lanes:
                     group.create_task(self._read_queue(lane, queue))
@@ -75,7 +78,7 @@ class SequenceReader:
                 if task.alone:
                     await self._merge(state)
                 await self._read(state, task)
-                if task.alone or state.lane.staged >= self.work.settings.batch_pictures:
+                if task.alone or state.lane.staged >= self._share:
                     await self._merge(state)
             await self._merge(state)
 
@@ -239,7 +242,7 @@ class SequenceReader:
         """Put those aside that would lose pictures, while others are still to be merged."""
         if self._several <= len(state.staged) or any(each.task.alone for each in state.staged):
             return
-        if state.lane.kept_back >= _KEPT_BACK_BATCHES * self.work.settings.batch_pictures:
+        if state.lane.kept_back >= _KEPT_BACK_SHARES * self._share:
             return
         losing = await state.lane.losing([each.task.number for each in state.staged])
         if losing:

@@ -71,7 +71,9 @@ async def _elsewhere(index: Index, row: Row, *, own_too: bool) -> list[Candidate
 
 def _leaves(leaves: LeafSet, cells: Iterable[int]) -> set[int]:
     """Every leaf that may hold a point of these finest cells: the one they are written to, and those being split."""
-    return {leaf for cell in cells for r in leaves.resolutions if (leaf := parent(cell, r)) in leaves.states}
+    # they are neighbours, and nearly always have the same ancestors
+    parents = {parent(cell, leaves.resolutions[-1]) for cell in cells} if leaves.resolutions else set()
+    return {leaf for cell in parents for r in leaves.resolutions if (leaf := parent(cell, r)) in leaves.states}
 
 
 def _from_text(line: str) -> Candidate:

@@ -55,8 +55,9 @@ class Place:
 
 def ewkb_of_box(box: Box) -> bytes:
     """A box as a geometry for PostGIS: two of them where it crosses the antimeridian."""
-    shapes = shapely.MultiPolygon([shapely.box(each.west, each.south, each.east, each.north) for each in box.parts()])
-    return bytes(shapely.to_wkb(shapely.set_srid(shapes, 4326), include_srid=True))
+    shapes = [shapely.box(each.west, each.south, each.east, each.north) for each in box.parts()]
+    shape = shapes[0] if len(shapes) == 1 else shapely.MultiPolygon(shapes)
+    return bytes(shapely.to_wkb(shapely.set_srid(shape, 4326), include_srid=True))
 
 
 def place_of_box(box: Box) -> Place:

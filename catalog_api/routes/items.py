@@ -74,7 +74,10 @@ async def _search(request: Request, asked: Mapping[str, Any], next_link: Any) ->
     whole = await count_matches(catalog.index, settings, params) if params.count else None
 
     async def ask(index: Index, limit: int, token: str | None) -> Page:
-        page = await search(index, catalog.settings, replace(params, limit=limit, token=token))
+        wanted = params
+        if (limit, token) != (params.limit, params.token):
+            wanted = replace(params, limit=limit, token=token)
+        page = await search(index, catalog.settings, wanted)
         return page if whole is None else replace(page, matched=whole)
 
     def links(page: Page) -> list[Link]:

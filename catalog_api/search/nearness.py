@@ -256,7 +256,7 @@ async def read_within(
     """The next `take` by nearness in these boxes, which hold all that can be among them."""
     cells = sorted({cell for box in boxes for cell in leaves.covering(box)})
     statement, more = spliced("catalog_nearest_within", filters.predicate)
-    return await index.read(
+    rows = await index.read(
         leaves,
         statement,
         cells,
@@ -274,6 +274,7 @@ async def read_within(
         place.ewkb,
         *more,
     )
+    return sorted(rows, key=lambda row: (row["distance"], row["id"]))
 
 
 async def count_within(index: Index, leaves: LeafSet, place: Place, filters: Filters, boxes: list[Box]) -> int:

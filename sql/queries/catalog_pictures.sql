@@ -47,7 +47,8 @@ ORDER BY q.distance, q.id;
 SELECT * FROM nearest_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: catalog_nearest_within
--- Every picture of the boxes, nearest by geodesic first: the boxes hold all that can be among the next $7.
+-- The next $7 pictures of the boxes by geodesic distance, in no order: the boxes hold all that can be among them. The
+-- OFFSET keeps the planner from computing each distance three times.
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
@@ -64,13 +65,13 @@ FROM leaf_set v LEFT JOIN LATERAL (
               AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
               AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
               AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15)) /* filter */
+            OFFSET 0
         ) inside
         WHERE (distance, id) > ($10::float8, $11::uuid)
         ORDER BY distance, id
         LIMIT $7
     ) t JOIN sequences s ON s.n = t.sequence
-) q ON v.version = $2
-ORDER BY q.distance, q.id;
+) q ON v.version = $2;
 
 -- name: catalog_nearest_reach
 -- The geodesic distances of the first $9 in degrees: the greatest bounds where the $9 nearest can be. As above, of the

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from types import MappingProxyType
 
 import h3.api.basic_int as h3
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -80,17 +78,8 @@ def test_a_point_is_in_its_lattice_square(longitude: float, latitude: float) -> 
 
 
 def leaf_set(states: dict[int, str]) -> LeafSet:
-    cells = tuple(sorted(states))
-    boxes = np.array([(b.west, b.south, b.east, b.north) for b in map(cell_box, cells)], dtype=float).reshape(-1, 4)
-    resolutions = tuple(sorted({resolution_of(cell) for cell in cells}))
-    return LeafSet(
-        version=1,
-        base_resolution=0,
-        states=MappingProxyType(states),
-        cells=cells,
-        boxes=boxes,
-        resolutions=resolutions,
-    )
+    ordered = dict(sorted(states.items()))
+    return LeafSet.make(1, ordered, map(cell_box, ordered), base_resolution=0)
 
 
 def split(states: dict[int, str], cell: int, *, finished: bool) -> None:
