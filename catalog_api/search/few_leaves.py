@@ -43,12 +43,12 @@ async def first_nearest(
 
 
 async def _ask(index: Index, leaves: LeafSet, place: Place, cells: list[int], looked_at: int, wanted: int) -> list[Row]:
-    """Of each leaf the nearest `wanted` of the first `looked_at` in plane degrees, in no order."""
+    """Of these leaves the nearest `wanted` of the first `looked_at` in plane degrees, and maybe more, in no order."""
     box = place.box
     ends = (box.west, box.south, box.east, box.north)
-    return await index.ask(
-        query("catalog_nearest_first"), cells, leaves.version, *ends, *place.centre, looked_at, wanted
-    )
+    # of many leaves most of what is found is not wanted, and reading it here costs more than sorting it there
+    name = "catalog_nearest_first" if len(cells) <= _TRIES[0] else "catalog_nearest_first_of_many"
+    return await index.ask(query(name), cells, leaves.version, *ends, *place.centre, looked_at, wanted)
 
 
 def _reach(leaves: LeafSet, place: Place, most: int) -> tuple[float, Place | None]:

@@ -38,9 +38,9 @@ _FEW = 50
 
 
 async def search_nearby(index: Index, settings: Settings, params: SearchParams) -> Page:
-    request, start = request_of(params), Position()
+    start = Position()
     if params.token is not None:
-        kind, values = read_token(params.token, request, **POSITIONS)
+        kind, values = read_token(params.token, request_of(params), **POSITIONS)
         if kind == "sorted":
             return await search_sorted(index, settings, params, NEAREST)
         start = position_of(kind, values)

@@ -41,10 +41,9 @@ def page_of(rows: list[Row], params: SearchParams, token_after: Callable[[Row], 
 
 
 def sorted_page(found: Found, params: SearchParams, order: Order) -> Page:
-    request = request_of(params)
-    page = page_of(found.rows, params, lambda row: sorted_token(request, order, row))
+    page = page_of(found.rows, params, lambda row: sorted_token(request_of(params), order, row))
     if page.token is None and found.goes_on_at is not None:
-        return replace(page, token=write_token("from_", request, found.goes_on_at.isoformat()))
+        return replace(page, token=write_token("from_", request_of(params), found.goes_on_at.isoformat()))
     return page
 
 

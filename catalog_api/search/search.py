@@ -50,30 +50,30 @@ def _with_numbers(page: Page, params: SearchParams) -> Page:
 
 
 async def _search_ids(index: Index, params: SearchParams) -> Page:
-    request, ids = request_of(params), params.ids or ()
+    ids = params.ids or ()
     scope = Scope(interval=params.interval, ewkb=ewkb_of(params), predicate=predicate_of(params))
     if params.order is None:
         after = 0
         if params.token is not None:
-            _, (after,) = read_token(params.token, request, ids=(int,))
+            _, (after,) = read_token(params.token, request_of(params), ids=(int,))
         rows = await by_ids(index, ids, after, params.limit + 1, scope, collections=params.collections)
-        return page_of(rows, params, lambda row: write_token("ids", request, row["position"]))
+        return page_of(rows, params, lambda row: write_token("ids", request_of(params), row["position"]))
     order = Order(keys=params.order)
     if params.token is not None:
-        _, position = read_token(params.token, request, sorted=order.kinds())
+        _, position = read_token(params.token, request_of(params), sorted=order.kinds())
         scope = replace(scope, predicate=both([scope.predicate, order.after(position)]))
     rows = await by_ids_sorted(
         index, ids, order, params.limit + 1, scope, centre=centre_of(params), collections=params.collections
     )
-    return page_of(rows, params, lambda row: sorted_token(request, order, row))
+    return page_of(rows, params, lambda row: sorted_token(request_of(params), order, row))
 
 
 async def _search_looking(index: Index, params: SearchParams) -> Page:
     """The nearest first; what looks at a place is so near that all of it is read."""
     assert params.looking is not None
-    request, after = request_of(params), Position()
+    after = Position()
     if params.token is not None:
-        _, (distance_m, identifier) = read_token(params.token, request, looking=(float, uuid.UUID))
+        _, (distance_m, identifier) = read_token(params.token, request_of(params), looking=(float, uuid.UUID))
         after = Position(distance_m=distance_m, id=identifier)
     place = params.looking.place(ewkb_of(params))
     filters = Filters(
@@ -84,18 +84,18 @@ async def _search_looking(index: Index, params: SearchParams) -> Page:
         return await read_within(index, leaves, place, filters, after, list(place.box.parts()), params.limit + 1)
 
     rows = await index.repeat(work)
-    return page_of(rows, params, lambda row: write_token("looking", request, row["distance"], row["id"]))
+    return page_of(rows, params, lambda row: write_token("looking", request_of(params), row["distance"], row["id"]))
 
 
 async def _search_sequences(index: Index, params: SearchParams) -> Page:
-    request, after = request_of(params), RankPosition()
+    after = RankPosition()
     if params.token is not None:
-        _, (sequence, rank, identifier) = read_token(params.token, request, ranks=(int, int, uuid.UUID))
+        _, (sequence, rank, identifier) = read_token(params.token, request_of(params), ranks=(int, int, uuid.UUID))
         after = RankPosition(sequence=sequence, rank=rank, id=identifier)
     scope = Scope(interval=params.interval, predicate=predicate_of(params))
     found = await by_sequences(index, params.collections or (), after, params.limit + 1, scope)
     kept, token = found[: params.limit], None
     if len(found) > params.limit:
         at = kept[-1][2]
-        token = write_token("ranks", request, at.sequence, at.rank, at.id)
+        token = write_token("ranks", request_of(params), at.sequence, at.rank, at.id)
     return Page([(row, sequence) for row, sequence, _ in kept], token)

@@ -46,6 +46,16 @@ ORDER BY q.distance, q.id;
 -- The same for a first page without filters, each leaf apart by its kept plan; fails when the leaves are not those of $2.
 SELECT * FROM nearest_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
+-- name: catalog_nearest_first_of_many
+-- The same of more leaves: the nearest $10 of them all, each with the least `reach` of the leaves that were not read to
+-- their end.
+SELECT f.id, f.sequence, f.instance, f.dictionary, f.payload, f.rank, f.azimuth, f.is_360, f.prev_id, f.next_id, f.prev_at,
+       f.next_at, f.longitude, f.latitude, f.datetime, f.created, f.updated, f.n, f.distance,
+       min(f.reach) FILTER (WHERE f.seen >= $9) OVER () AS reach, max(f.seen) OVER () AS seen
+FROM nearest_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) f
+ORDER BY f.distance, f.id
+LIMIT $10;
+
 -- name: catalog_nearest_within
 -- The next $7 pictures of the boxes by geodesic distance, in no order: the boxes hold all that can be among them. The
 -- OFFSET keeps the planner from computing each distance three times.
