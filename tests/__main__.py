@@ -1,4 +1,4 @@
-"""Runs every test in parts, three at a time: most tests wait for servers, and one process would idle."""
+"""Runs every test in parts, each by several processes: most tests wait for servers, and one process would idle."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A run of pytest over some folders. `budget_s`: how long it should take on two cores; nothing fails beyond it."""
+    """A run of pytest over some folders, by so many processes, each file by one of them.
+
+    `budget_s`: how long it should take on two cores; nothing fails beyond it.
+    """
 
     name: str
     budget_s: int
     folders: tuple[str, ...]
+    processes: int = 1
 
     def command(self) -> list[str]:
         """What to start."""
-        return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *self.folders]
+        shared = ["-n", str(self.processes), "--dist", "loadfile"] if self.processes > 1 and _CORES > 1 else []
+        return [sys.executable, "-m", "pytest", "--durations=5", "--color=no", *shared, *self.folders]
 
 
+_CORES = os.cpu_count() or 1
 _ROOT = "tests/integration/"
 
 
@@ -30,34 +36,34 @@ def _rooms(*names: str) -> tuple[str, ...]:
     return tuple(_ROOT + name for name in names)
 
 
-#: What runs one after the other, beside the other lanes.
-LANES = (
+#: What runs at the same time, and then what comes next. A browser that draws maps by software takes all the machine has,
+#: and people's patience is part of what is tested: nothing runs beside it.
+STEPS = (
     (
         Part(
             name="unit",
             budget_s=60,
             folders=("federation", "harvester", "catalog_api", "panofed", "bench", "tests/unit"),
-        ),
-        Part(
-            name="harvesting",
-            budget_s=300,
-            folders=_rooms("harvest", "index", "instances", "database", "workers", "leaving"),
+            processes=2,
         ),
     ),
-    (Part(name="catalog", budget_s=300, folders=_rooms("catalog", "tiles")),),
+    (
+        Part(
+            name="integration",
+            budget_s=300,
+            folders=_rooms(
+                "catalog", "harvest", "workers", "operations", "registration", "health", "index", "tiles", "cluster",
+                "instances", "database", "leaving", "outbound",
+            ),
+            processes=4,
+        ),
+    ),
     (
         Part(name="acceptance", budget_s=360, folders=("tests/acceptance",)),
-        Part(
-            name="operating",
-            budget_s=300,
-            folders=_rooms("registration", "health", "outbound", "cluster", "operations"),
-        ),
         Part(name="crash", budget_s=240, folders=_rooms("crash", "hostile")),
     ),
-)
-#: What runs at last and alone: a browser that draws maps by software takes all the machine has, and people's patience
-#: is part of what is tested.
-ALONE = (Part(name="browser", budget_s=240, folders=("tests/browser",)),)
+    (Part(name="browser", budget_s=240, folders=("tests/browser",), processes=2),),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +87,16 @@ async def run_part(part: Part) -> Ended:
     return Ended(part, await process.wait(), time.monotonic() - started)
 
 
-async def run_lane(parts: Sequence[Part]) -> list[Ended]:
-    """Run parts one after the other, all of them even when one fails."""
+async def run_step(parts: Sequence[Part]) -> list[Ended]:
+    """Run parts at the same time, or one after the other where there is but one core."""
+    if _CORES > 1:
+        return list(await asyncio.gather(*map(run_part, parts)))
     return [await run_part(part) for part in parts]
 
 
 async def run_all() -> int:
-    """Run everything, print how long each part took; 0 when all passed."""
-    lanes = LANES if (os.cpu_count() or 1) > 1 else (sum(LANES, start=()),)
-    ended = [each for lane in await asyncio.gather(*map(run_lane, lanes)) for each in lane] + await run_lane(ALONE)
+    """Run everything, all of it even when something fails; print how long each part took; 0 when all passed."""
+    ended = [each for parts in STEPS for each in await run_step(parts)]
     for each in ended:
         word = "passed" if each.code == 0 else f"FAILED (exit code {each.code})"
         print(f"{each.part.name:<11} {word:<24} {each.took_s:5.0f} s of {each.part.budget_s} s")  # noqa: T201

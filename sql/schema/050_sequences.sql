@@ -43,6 +43,7 @@ CREATE UNIQUE INDEX sequences_served ON sequences (id) WHERE served;
 -- Copies that are not shown themselves, but have pictures nobody else has: few.
 CREATE INDEX sequences_copies ON sequences (id) WHERE NOT served AND pictures > 0;
 CREATE INDEX sequences_extent ON sequences USING gist (extent) WHERE served;
+CREATE INDEX sequences_place ON sequences USING gist (extent) WHERE pictures > 0;
 CREATE INDEX sequences_indexed ON sequences (indexed, id) WHERE served;
 -- Pictures are found by date through their sequences, which are a hundred times fewer: those around a moment, and those
 -- that end before it, the latest first.

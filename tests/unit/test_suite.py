@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.__main__ import ALONE, LANES
+from tests.__main__ import STEPS
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_folder_of_tests_is_in_one_part() -> None:
-    folders = [folder for lane in (*LANES, ALONE) for part in lane for folder in part.folders]
+    folders = [folder for step in STEPS for part in step for folder in part.folders]
     assert len(folders) == len(set(folders))
     there = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     # what takes long is called by itself: make conformance
