@@ -36,8 +36,8 @@ def _rooms(*names: str) -> tuple[str, ...]:
     return tuple(_ROOT + name for name in names)
 
 
-#: What runs at the same time, and then what comes next. A browser that draws maps by software takes all the machine has,
-#: and people's patience is part of what is tested: nothing runs beside it.
+#: What runs at the same time, and then what comes next. A browser that draws maps by software takes all the machine
+#: has, and people's patience is part of what is tested: nothing runs beside it.
 STEPS = (
     (
         Part(
