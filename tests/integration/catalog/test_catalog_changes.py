@@ -56,6 +56,12 @@ async def same(mirror: Mirror, world: World) -> bool:
     return mirror.pictures() == served and mirror.titles == titles
 
 
+async def is_told(index: Index) -> bool:
+    """Whether no transaction, of any database of this server, holds back what was changed."""
+    held = "SELECT EXISTS (SELECT FROM changes WHERE xid >= pg_snapshot_xmin(pg_current_snapshot()))"
+    return not await index.admin.fetchval(held)
+
+
 async def catches_up(mirror: Mirror, world: World) -> None:
     # transactions of other databases of the same server hold the feed back
     await eventually(lambda: same(mirror, world), within_s=30)
@@ -125,6 +131,7 @@ async def test_a_transaction_that_took_its_number_first_and_commits_last_is_not_
     late = await index.writer("north", seed=2)
     async with serving() as client:
         mirror = Mirror(client)
+        await eventually(lambda: is_told(index), within_s=30)
         await mirror.begin()
         has_its_number, may_commit = asyncio.Event(), asyncio.Event()
 
