@@ -57,8 +57,9 @@ ORDER BY f.distance, f.id
 LIMIT $10;
 
 -- name: catalog_nearest_within
--- The next $7 pictures of the boxes by geodesic distance, in no order: the boxes hold all that can be among them. The
--- OFFSET keeps the planner from computing each distance three times.
+-- The next $7 pictures of the boxes by geodesic distance, in no order: the boxes hold all that can be among them. At
+-- `fence` stands OFFSET 0 when there is no filter: it keeps the planner from computing each distance three times. With a
+-- filter it would keep it from joining two indexes.
 SELECT v.version, q.*
 FROM leaf_set v LEFT JOIN LATERAL (
     SELECT t.id, s.id AS sequence, t.instance, t.dictionary, t.payload, t.rank, t.azimuth, t.is_360, t.prev_id, t.next_id,
@@ -75,7 +76,7 @@ FROM leaf_set v LEFT JOIN LATERAL (
               AND ($12::timestamptz IS NULL OR p.datetime >= $12) AND ($13::timestamptz IS NULL OR p.datetime <= $13)
               AND ($14::integer[] IS NULL OR p.sequence = ANY($14))
               AND ($15::geometry IS NULL OR ST_Intersects(p.geom, $15)) /* filter */
-            OFFSET 0
+            /* fence */
         ) inside
         WHERE (distance, id) > ($10::float8, $11::uuid)
         ORDER BY distance, id
