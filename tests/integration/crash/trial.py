@@ -30,9 +30,11 @@ _HANGS_S = 60.0
 SETTINGS: dict[str, object] = {
     "leaf_max_pictures": 60,
     "split_batch_pictures": 20,
-    "batch_pictures": 30,
+    "batch_pictures": 10,
     "page_pictures": 9,
     "page_sequences": 6,
+    # both connections of an instance at work
+    "visit_lane_sequences": 3,
     # what one that was killed held is free again soon
     "instance_slot_lease_s": 0.4,
     "run_lease_s": 0.4,
