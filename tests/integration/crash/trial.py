@@ -67,7 +67,7 @@ class Victim:
     async def killed_when(self, dsn: str, names: Sequence[str], moment: asyncio.Event) -> int:
         """One attempt, killed when `moment` comes."""
         assert self.process.stdin is not None
-        order = {"dsn": dsn, "names": list(names), "settings": SETTINGS | {"instance_concurrency": 1}}
+        order = {"dsn": dsn, "names": list(names), "settings": SETTINGS | {"instance_concurrency": 2}}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         pid = await self._number()
         ended = asyncio.create_task(self._number())
